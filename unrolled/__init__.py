@@ -1,0 +1,1 @@
+"""The companion of the book Unrolled: tasks, experiments, checks and figures."""
