@@ -1,0 +1,44 @@
+# Plain `make` lists the targets.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+STARTED = started=$$(date +%s)
+ELAPSED = echo "$@: $$(( $$(date +%s) - started )) s"
+
+.PHONY: help book test execute derive check lab clean
+
+help:
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
+
+$(READY): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Python 3.11 or newer is needed; name one with: make PYTHON=/path/to/python3.11 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
+	  { echo "Python's venv module is missing; on Debian or Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
+	@echo "Setting up .venv (some minutes the first time)"
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+book: $(READY)  ## build the book from its stored outputs and print the page to open
+	@$(BIN)/python -m unrolled.site
+
+test: $(READY)  ## run every test
+	@$(STARTED); $(BIN)/python -m pytest; status=$$?; $(ELAPSED); exit $$status
+
+execute: $(READY)  ## run every notebook again and store its outputs
+	@$(STARTED); $(BIN)/unrolled execute && $(ELAPSED)
+
+derive: $(READY)  ## rewrite what follows from the public address in _config.yml
+	@$(BIN)/unrolled derive
+
+check: $(READY)  ## check your answers to a chapter's exercises, e.g. make check EX=04
+	@test -n "$(EX)" || { echo "Name the chapter, for example: make check EX=04" >&2; exit 2; }
+	@$(BIN)/unrolled check $(EX)
+
+lab: $(READY)  ## open the notebooks in JupyterLab
+	@$(BIN)/jupyter lab book
+
+clean:  ## remove the built book and caches, but neither .venv nor your answers
+	@rm -rf _build build dist .pytest_cache .ruff_cache .hypothesis
+	@find . -path ./.venv -prune -o -name __pycache__ -type d -print | tr '\n' '\0' | xargs -0 rm -rf
