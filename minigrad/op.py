@@ -1,0 +1,148 @@
+"""How an operation is declared: once, its forward computation and its backward rules side by side.
+
+A rule is called as rule(g, y, *operands, **static): the cotangent of the result, the result, and what went in. It
+returns the cotangent of its operand. It is ordinary code: given arrays it returns arrays, given nodes it returns nodes,
+so that higher derivatives come from the same table.
+"""
+
+import contextlib
+import functools
+import threading
+from collections.abc import Callable, Iterator
+
+from minigrad.errors import GraphError
+from minigrad.graph import Node
+
+registry: dict[str, "Op"] = {}
+
+
+class Mode(threading.local):
+    recording = True  # each thread starts with recording on
+
+
+mode = Mode()
+
+
+@contextlib.contextmanager
+def no_grad() -> Iterator[None]:
+    """Run a block (or, as `@no_grad()`, a function) without recording a graph."""
+    before, mode.recording = mode.recording, False
+    try:
+        yield
+    finally:
+        mode.recording = before
+
+
+class Op:
+    """One row of the table: a name, the forward computation, and either a rule per operand or one joint rule."""
+
+    def __init__(self, forward: Callable, rules: tuple = (), joint: Callable | None = None, elementwise: bool = False):
+        self.name = forward.__name__
+        self.forward, self.rules, self.joint, self.elementwise = forward, rules, joint, elementwise
+
+    def pull(self, node: Node, g: object, floor: int, create_graph: bool) -> Iterator:
+        """Yield (parent, its part of the cotangent) for the parents that need one."""
+        _, parents, operands, static, saved = node.record
+        if create_graph:
+            operands = [self.relive(p, x) if p is not None else x for p, x in zip(parents, operands, strict=True)]
+        if self.joint:
+            several = type(node.data) is tuple
+            outputs = node.data if several else (node.data,)
+            if create_graph:  # nodes again, made afresh: keeping the first ones would close a cycle
+                outputs = tuple(picks(node)) if several else (node,)
+            needs = [p is not None and p.tick >= floor for p in parents]
+            parts = self.joint(g if several else (g,), outputs, saved, operands, needs, **static)
+            for k, parent in enumerate(parents):
+                if needs[k]:
+                    yield parent, parent.conform(parts[k], self, k)
+            return
+        y = node if create_graph else node.data
+        for k, parent in enumerate(parents):
+            if parent is not None and parent.tick >= floor:
+                yield parent, parent.conform(self.rules[k](g, y, *operands, **static), self, k)
+
+    def relive(self, parent: Node, captured: object) -> Node:
+        if parent.data is not captured:
+            raise GraphError(
+                f"{self.name}: an operand's .data was replaced after the forward pass, so the gradient "
+                "cannot be differentiated again; call grad before the optimiser's step"
+            )
+        return parent
+
+
+def op(*rules: Callable | None, joint: Callable | None = None, elementwise: bool = False) -> Callable:
+    """Declare an operation: a rule per positional operand, None for one that never has a gradient.
+
+    Keyword-only arguments are static: they reach the rules by name. With no node among the operands the call is only
+    the computation. With `joint` the forward returns (output or tuple of outputs, saved), and one function
+    joint(gs, outputs, saved, operands, needs, **static) returns all cotangents; missing ones in `gs` are None.
+    """
+
+    def declare(forward: Callable) -> Callable:
+        this = registry[forward.__name__] = Op(forward, rules, joint, elementwise)
+        defaults = forward.__kwdefaults__
+
+        @functools.wraps(forward)
+        def apply(*operands: object, **static: object) -> object:
+            for x in operands:
+                if isinstance(x, Node):
+                    kind = x.kind
+                    break
+            else:
+                return forward(*operands, **static)[0] if joint else forward(*operands, **static)
+            if defaults:
+                static = defaults | static
+            raw = kind.lower(this, operands)
+            try:
+                y = forward(*raw, **static)
+            except (ArithmeticError, ValueError, TypeError, IndexError) as error:
+                raise kind.explain(this, raw, static, error) from error
+            y, saved = y if joint else (y, None)
+            parents = None
+            if mode.recording:
+                parents = [x if isinstance(x, Node) and x.requires_grad else None for x in operands]
+                if not joint:
+                    parents = [p if rule else None for p, rule in zip(parents, rules, strict=True)]
+            if not parents or not any(p is not None for p in parents):
+                return tuple(map(kind.wrap, y)) if type(y) is tuple else kind.wrap(y)
+            record = (this, parents, raw, static, saved)
+            if type(y) is tuple:
+                return picks(kind.make(y, record))
+            return kind.wrap(y, record)
+
+        apply.op = this
+        return apply
+
+    return declare
+
+
+elementwise = functools.partial(op, elementwise=True)
+
+
+class Part:
+    """The cotangent of one output among several; its slot in the list is filled when it arrives."""
+
+    def __init__(self, g: object, k: int):
+        self.g, self.k = g, k
+
+    def add_to(self, total: list | None, outputs: tuple, owned: bool) -> list:
+        total = [None] * len(outputs) if total is None else total
+        total[self.k] = self.g if total[self.k] is None else total[self.k] + self.g
+        return total
+
+
+class Pick:
+    """The operation behind one output of several: its cotangent waits in the hidden node for the others."""
+
+    name = "pick"
+
+    @staticmethod
+    def pull(node: Node, g: object, floor: int, create_graph: bool) -> Iterator:
+        _, hidden, k = node.record
+        if hidden.tick >= floor:
+            yield hidden, Part(g, k)
+
+
+def picks(hidden: Node) -> tuple[Node, ...]:
+    """Return the outputs that a hidden node stands for, as nodes with later ticks."""
+    return tuple(hidden.kind.wrap(y, (Pick, hidden, k)) for k, y in enumerate(hidden.data))

@@ -1,0 +1,26 @@
+"""The Elman cell (Elman 1990): h_t = f(W x_t + R h_(t-1) + b)."""
+
+from collections.abc import Callable
+
+from minigrad.ops import stack, tanh, unstack
+from minigrad.tensor import Tensor
+
+
+def elman_step(x: Tensor, h: Tensor, W: Tensor, R: Tensor, b: Tensor | float, f: Callable = tanh) -> Tensor:
+    """Return the next hidden state h_t (B, H) from the input x_t (B, I) and the state h_(t-1) (B, H).
+
+    W (H, I) weighs the input, R (H, H) the state, b (H) is the bias.
+    """
+    return f(x @ W.T + h @ R.T + b)
+
+
+def elman(x: Tensor, h: Tensor, W: Tensor, R: Tensor, b: Tensor | float, f: Callable = tanh) -> tuple[Tensor, Tensor]:
+    """Return all hidden states (T, B, H) and the last one (B, H) for a sequence x (T, B, I), from the state h (B, H).
+
+    The same numbers as elman_step T times; the inputs of all steps are weighed in one product before the loop.
+    """
+    R_transposed, states = R.T, []
+    for weighed in unstack(x @ W.T + b):
+        h = f(weighed + h @ R_transposed)
+        states.append(h)
+    return stack(states), h

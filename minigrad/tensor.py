@@ -1,0 +1,261 @@
+"""Tensor: a node that holds an array, with NumPy's methods and PyTorch's names for gradients."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from minigrad import backend, graph, ops
+from minigrad.errors import DTypeError, GraphError, MinigradError, OutOfRangeError, ShapeError
+from minigrad.op import Op
+from minigrad.ops import Operand
+
+
+class Tensor(Operand):
+    """An array in the graph.
+
+    `data` is copied; arrays keep their dtype, lists and Python numbers become float32 (see set_default_dtype). Only
+    floats can require a gradient, which `backward` leaves in `.grad` as a plain array.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: object, dtype: object = None, device: str = "cpu", requires_grad: bool = False):
+        backend.check_device(device)
+        if isinstance(data, Operand):
+            data = data.data
+        array = backend.as_array(data, dtype)
+        super().__init__(array, False)
+        if requires_grad:
+            self.requires_grad_()
+
+    def requires_grad_(self, requires_grad: bool = True) -> "Tensor":
+        """Say whether `backward` is to leave a gradient here, and return self."""
+        if requires_grad and self.dtype.kind != "f":
+            raise DTypeError(f"only floats can require a gradient, not {self.dtype}; cast with .astype('float32')")
+        if self.record is not None:
+            raise GraphError("requires_grad_: this Tensor is a result, not a leaf; use .detach() first")
+        self.requires_grad = requires_grad
+        return self
+
+    # --- what the op decorator and the sweep ask of a kind of node ---
+
+    @staticmethod
+    def wrap(y: np.ndarray, record: tuple | None = None) -> "Tensor":
+        return Tensor.make(y if type(y) is np.ndarray else np.asarray(y), record)
+
+    @staticmethod
+    def lower(op: Op, operands: tuple) -> list:
+        raw, dtype, mixed = [], None, False
+        for x in operands:
+            if isinstance(x, Tensor):
+                x = x.data
+            elif isinstance(x, Operand):
+                raise DTypeError(f"{op.name}: a Tensor meets a {type(x).__name__}; make it a Tensor first")
+            elif isinstance(x, np.generic):
+                x = x.item()  # NumPy's scalars are as weak as Python's: they do not widen float32
+            elif not isinstance(x, np.ndarray | float | int):
+                x = backend.as_array(x)
+            if not isinstance(x, np.ndarray):
+                x = x if op.elementwise else np.asarray(x, dtype)
+            elif dtype is None:
+                dtype = x.dtype
+            elif x.dtype != dtype:
+                mixed = True
+            raw.append(x)
+        return integers_to_float(op, raw) if mixed else raw
+
+    @staticmethod
+    def explain(op: Op, raw: list, static: dict, error: Exception) -> Exception:
+        if isinstance(error, MinigradError):
+            return error
+        shapes = ", ".join(str(np.shape(x)) for x in raw)
+        given = "".join(f", {key}={value!r}" for key, value in static.items() if value is not None)
+        kinds = {TypeError: DTypeError, IndexError: OutOfRangeError}
+        return kinds.get(type(error), ShapeError)(f"{op.name}: shapes {shapes}{given} do not fit: {error}")
+
+    def conform(self, part: object, op: Op, k: int) -> object:
+        if hasattr(part, "add_to"):
+            return part
+        if part.shape != self.data.shape:
+            if not op.elementwise:
+                raise ShapeError(
+                    f"{op.name}: the rule of operand {k} returned shape {part.shape} "
+                    f"for an operand of shape {self.data.shape}; a rule returns its operand's shape"
+                )
+            part = ops.unbroadcast(part, self.data.shape)
+        return part if part.dtype == self.data.dtype else ops.astype(part, dtype=self.data.dtype)
+
+    def own(self, cotangent: np.ndarray, owned: bool) -> np.ndarray:
+        return cotangent if owned and isinstance(cotangent, np.ndarray) else np.array(cotangent)
+
+    def seed(self, seed: object) -> np.ndarray:
+        if not self.requires_grad:
+            raise GraphError("backward: this Tensor depends on nothing that requires a gradient")
+        if seed is None:
+            if self.data.size != 1:
+                raise GraphError(
+                    f"backward: a root of shape {self.shape} needs a seed, the cotangent of the same shape; "
+                    "or reduce it to one number first (.sum(), .mean())"
+                )
+            return np.ones_like(self.data)
+        seed = np.asarray(seed.data if isinstance(seed, Tensor) else seed, self.dtype)
+        if seed.shape != self.shape:
+            raise ShapeError(f"backward: the seed has shape {seed.shape}, the root {self.shape}; they must be equal")
+        return seed
+
+    # --- gradients ---
+
+    def backward(self, seed: object = None, retain_graph: bool = False) -> None:
+        """Add the gradient of self (weighted by `seed` where it is not a single number) to `.grad` of every leaf."""
+        graph.backward(self, seed, retain_graph)
+
+    def detach(self) -> "Tensor":
+        """Return the same data outside the graph: a constant to everything computed from it."""
+        return Tensor.make(self.data)
+
+    # --- the array ---
+
+    shape = property(lambda self: self.data.shape)
+    dtype = property(lambda self: self.data.dtype)
+    ndim = property(lambda self: self.data.ndim)
+    size = property(lambda self: self.data.size)
+    device = property(lambda self: "cpu")
+    T = property(lambda self: ops.transpose(self))
+
+    def numpy(self) -> np.ndarray:
+        """Return the array, not a copy; refused while a gradient is required, as writing into it would falsify it."""
+        if self.requires_grad:
+            raise GraphError("numpy: this Tensor requires a gradient; use .detach().numpy(), or .data to look at it")
+        return self.data
+
+    def item(self) -> float:
+        """Return the one entry as a Python number."""
+        if self.data.size != 1:
+            raise ShapeError(f"item: needs exactly one entry, this Tensor has shape {self.shape}")
+        return self.data.item()
+
+    def to(self, device: str) -> "Tensor":
+        """Return the Tensor on a device."""
+        backend.check_device(device)
+        return self
+
+    def astype(self, dtype: object) -> "Tensor":
+        """Return the Tensor in another dtype; the gradient follows between floats and ends at integers."""
+        dtype = np.dtype(dtype)
+        return ops.astype(self if dtype.kind == "f" else self.detach(), dtype=dtype)
+
+    def sum(self, axis: int | tuple | None = None, keepdims: bool = False) -> "Tensor":
+        """Return the sum over `axis`."""
+        return ops.sum(self, axis=axis, keepdims=keepdims)
+
+    def mean(self, axis: int | tuple | None = None, keepdims: bool = False) -> "Tensor":
+        """Return the mean over `axis`."""
+        return ops.mean(self, axis=axis, keepdims=keepdims)
+
+    def reshape(self, *shape: int | tuple) -> "Tensor":
+        """Return the same entries in another shape, given as integers or as one tuple."""
+        return ops.reshape(self, shape=shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape)
+
+    def transpose(self, *axes: int | tuple) -> "Tensor":
+        """Return the Tensor with its axes reversed, or in the order given."""
+        axes = axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes
+        return ops.transpose(self, axes=tuple(axes) or None)
+
+    def __matmul__(self, other: object) -> "Tensor":
+        return ops.matmul(self, other)
+
+    def __rmatmul__(self, other: object) -> "Tensor":
+        return ops.matmul(other, self)
+
+    def __getitem__(self, index: object) -> "Tensor":
+        entries = index if isinstance(index, tuple) else (index,)
+        plain = tuple(i.data if isinstance(i, Tensor) else i for i in entries)
+        return ops.getitem(self, index=plain if isinstance(index, tuple) else plain[0])
+
+    def __setitem__(self, index: object, value: object) -> None:
+        raise GraphError(
+            "a Tensor is not written into, since the graph remembers its values; build a new one with "
+            "concatenate, stack or arithmetic, or change .data of a leaf before using it"
+        )
+
+    def __iter__(self) -> Iterator["Tensor"]:
+        if self.ndim == 0:
+            raise ShapeError("a 0-d Tensor has nothing to iterate over; .item() is its number")
+        return iter(ops.unstack(self, axis=0))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ShapeError(f"the truth of {self.size} entries is ambiguous; use .data.any() or .data.all()")
+        return bool(self.data)
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if spec else str(self), spec)
+
+    def __repr__(self) -> str:
+        body = np.array2string(self.data, separator=", ", precision=4, prefix="Tensor(", threshold=100)
+        dtype = "" if self.dtype == backend.get_default_dtype() else f", dtype={self.dtype}"
+        return f"Tensor({body}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
+
+    # --- NumPy's functions on a Tensor go to the operation of that meaning; what has none is refused ---
+
+    def __array__(self, dtype: object = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: object, **kwargs: object) -> "Tensor":
+        if method != "__call__" or kwargs:
+            raise DTypeError(
+                f"np.{ufunc.__name__} with {method if method != '__call__' else ', '.join(kwargs) + '='} is not "
+                "supported on a Tensor; use the plain call, or .detach().numpy() for NumPy without gradients"
+            )
+        return dispatch(UFUNCS, ufunc)(*inputs)
+
+    def __array_function__(self, function: object, types: tuple, args: tuple, kwargs: dict) -> "Tensor":
+        return dispatch(FUNCTIONS, function)(*args, **kwargs)
+
+
+Tensor.kind = Tensor
+
+
+def integers_to_float(op: Op, raw: list) -> list:
+    """Give integer operands the dtype of the float they meet, so that float32 stays float32; leave indices alone."""
+    floats = [x.dtype for x in raw if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
+    if not floats:
+        return raw
+    is_index = [bool(op.rules) and not op.elementwise and rule is None for rule in op.rules or [0] * len(raw)]
+    return [
+        x if not isinstance(x, np.ndarray) or x.dtype.kind == "f" or index else x.astype(max(floats))
+        for x, index in zip(raw, is_index, strict=True)
+    ]
+
+
+def dispatch(table: dict, function: object) -> object:
+    if function not in table:
+        raise DTypeError(
+            f"np.{function.__name__} has no counterpart on a Tensor; there are: "
+            f"{', '.join(sorted(f.__name__ for f in table))}. For NumPy without gradients use .detach().numpy()"
+        )
+    return table[function]
+
+
+UFUNCS = {
+    np.add: ops.add, np.subtract: ops.sub, np.multiply: ops.mul, np.divide: ops.div, np.power: ops.pow,
+    np.negative: ops.neg, np.absolute: ops.abs, np.sign: ops.sign, np.matmul: ops.matmul,
+    np.exp: ops.exp, np.log: ops.log, np.sqrt: ops.sqrt, np.tanh: ops.tanh, np.sin: ops.sin, np.cos: ops.cos,
+    np.equal: ops.equal, np.not_equal: ops.not_equal, np.less: ops.less, np.less_equal: ops.less_equal,
+    np.greater: ops.greater, np.greater_equal: ops.greater_equal,
+}  # fmt: skip
+FUNCTIONS = {
+    np.sum: lambda x, axis=None, keepdims=False: ops.sum(x, axis=axis, keepdims=keepdims),
+    np.mean: lambda x, axis=None, keepdims=False: ops.mean(x, axis=axis, keepdims=keepdims),
+    np.reshape: lambda x, shape: ops.reshape(x, shape=shape),
+    np.transpose: lambda x, axes=None: ops.transpose(x, axes=axes),
+    np.broadcast_to: lambda x, shape: ops.broadcast_to(x, shape=shape),
+    np.concatenate: lambda xs, axis=0: ops.concatenate(xs, axis=axis),
+    np.stack: lambda xs, axis=0: ops.stack(xs, axis=axis),
+}

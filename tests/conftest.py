@@ -1,0 +1,38 @@
+"""Fixtures that several test files share."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def tracked():
+    """The files that git would hand to someone who clones the repository."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("needs the git repository, to know which files belong to it")
+    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return [name for name in names.split("\0") if name and (ROOT / name).exists()]
+
+
+@pytest.fixture
+def copy(tracked, tmp_path):
+    """A fresh copy of the repository, in a folder with a space in its name."""
+    for name in tracked:
+        target = tmp_path / "a copy" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target)
+    return tmp_path / "a copy"
+
+
+@pytest.fixture(scope="session")
+def network(tmp_path_factory):
+    """Skips where pip reaches no package index; in CI that is a failure."""
+    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--retries=0", "-d", tmp_path_factory.mktemp("pip")]
+    if subprocess.run([*command, "click"], capture_output=True).returncode:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("pip reaches no package index")
