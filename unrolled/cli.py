@@ -1,0 +1,126 @@
+"""The `unrolled` command: execute the book's notebooks, check exercises, derive generated files."""
+
+import os
+import sys
+from pathlib import Path
+
+INSTALL = "Install the book's tools with: python -m pip install -e '.[book]'"
+
+try:
+    import click
+except ModuleNotFoundError:
+    sys.exit(f"The unrolled command needs click, which is not installed. {INSTALL}")
+
+
+class Group(click.Group):
+    """Turn the errors that a user can mend into one plain line."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            raise click.ClickException(f"{error}. {INSTALL}") from error
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+def main() -> None:
+    """The companion of the book Unrolled."""
+
+
+def checkout() -> Path:
+    """Return the root of the book's checkout that the current folder lies in."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "_config.yml").is_file() and (folder / "_toc.yml").is_file():
+            return folder
+    raise click.ClickException(
+        f"{here} is not inside a checkout of the book (no _config.yml and _toc.yml here or above). "
+        "Change into the checkout and run the command again."
+    )
+
+
+@main.command()
+@click.argument("paths", nargs=-1, type=click.Path(exists=True, path_type=Path))
+@click.option("--jobs", type=click.IntRange(1), help="Notebooks at a time; by default one for each core.")
+def execute(paths: tuple[Path, ...], jobs: int | None) -> None:
+    """Run notebooks and store their outputs; all chapters and solutions if no PATHS are given."""
+    from unrolled import notebooks
+
+    found = []
+    for path in paths or (checkout() / "book",):
+        files = sorted(path.rglob("*.ipynb")) if path.is_dir() else [path]
+        # Student notebooks have no outputs to store: `unrolled derive` makes them.
+        skip = {".ipynb_checkpoints", "_build", "exercises"}
+        found += [file.resolve() for file in files if file == path or not skip & set(file.relative_to(path).parts)]
+    done = notebooks.execute(found, jobs)
+    failed = [result for result in done if result.error]
+    click.echo(f"{len(done) - len(failed)} notebooks executed, {len(failed)} failed.")
+    sys.exit(bool(failed))
+
+
+@main.command()
+@click.argument("number")
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+def check(number: str, files: tuple[Path, ...]) -> None:
+    """Check the exercises of chapter NUMBER in your notebook under work/, or in each of FILES."""
+    from unrolled import exercises
+
+    root = checkout()
+    try:
+        solution = exercises.solution_for(root, number)
+        if len(files) > 1:
+            sys.exit(_check_many(files, solution))
+        path = files[0] if files else _own(root, solution)
+        click.echo(f"Exercises in {os.path.relpath(path)}\n")
+        report = exercises.grade(path, solution)
+    except exercises.ExerciseError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(report)
+    sys.exit(not report.right)
+
+
+def _own(root: Path, solution: Path) -> Path:
+    from unrolled import exercises
+
+    path, made = exercises.working_copy(root, solution)
+    if made:
+        click.echo(f"{os.path.relpath(path)} is new: your own copy. Answer there, then run this command again.")
+        sys.exit(1)
+    return path
+
+
+def _check_many(files: tuple[Path, ...], solution: Path) -> bool:
+    """Print a line a file; return whether one could not be graded."""
+    from unrolled import exercises
+
+    failed = False
+    width = max(len(str(file)) for file in files)
+    for file in files:
+        try:
+            line = exercises.grade(file, solution).summary()
+        except exercises.ExerciseError as error:
+            failed, line = True, f"not graded: {str(error).removeprefix(f'{file}: ')}"
+        click.echo(f"{file!s:<{width}}  {line}")
+    return failed
+
+
+@main.command()
+@click.option("--check", is_flag=True, help="Change nothing; name the files that are stale and exit with 1.")
+def derive(check: bool) -> None:
+    """Regenerate the files that others determine: student notebooks, and what the site's settings decide."""
+    from unrolled import exercises, site
+
+    root = checkout()
+    try:
+        # The site first: it may write into the notebooks that the student's are made from.
+        changed = [*site.derive(root, check), *exercises.derive(root, check)]
+    except exercises.ExerciseError as error:
+        raise click.ClickException(str(error)) from error
+    for path in changed:
+        click.echo(f"{'stale' if check else 'written'}: {os.path.relpath(path)}")
+    if check and changed:
+        raise click.ClickException("These files are not what they are derived from. Run: unrolled derive")
+
+
+if __name__ == "__main__":
+    main()
