@@ -33,6 +33,16 @@ def copy(tracked, tmp_path):
 @pytest.fixture(scope="session")
 def network(tmp_path_factory):
     """Skips where pip reaches no package index; in CI that is a failure."""
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--retries=0", "-d", tmp_path_factory.mktemp("pip")]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "-q",
+        "--no-deps",
+        "--retries=0",
+        "-d",
+        tmp_path_factory.mktemp("pip"),
+    ]
     if subprocess.run([*command, "click"], capture_output=True).returncode:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("pip reaches no package index")

@@ -30,7 +30,9 @@ def pages(address: str) -> str:
 
 def binder(address: str = "") -> str:
     """Return Binder's address, or the one that starts JupyterLab there on the repository."""
-    return "https://mybinder.org" + address.replace("https://github.com", "/v2/gh") + "/main?urlpath=lab" * bool(address)
+    return (
+        "https://mybinder.org" + address.replace("https://github.com", "/v2/gh") + "/main?urlpath=lab" * bool(address)
+    )
 
 
 def colab(address: str = "") -> str:
@@ -40,12 +42,16 @@ def colab(address: str = "") -> str:
 
 def readme(text: str, address: str) -> str:
     """Return the README with the badges between its markers."""
-    badges = f"""\
+    badges = (
+        f"""\
 [![Tests]({address}/actions/workflows/test.yml/badge.svg)]({address}/actions/workflows/test.yml)
 [![Read the book](https://img.shields.io/badge/read-the%20book-0072B2)]({pages(address)})
 [![Binder](https://mybinder.org/badge_logo.svg)]({binder(address)})
 [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab(address)})
-""" if address else ""
+"""
+        if address
+        else ""
+    )
     if not BADGES.search(text):
         raise ValueError("README.md: the markers <!-- badges --> and <!-- /badges --> are missing; put them back")
     return BADGES.sub(lambda match: match[1] + badges + match[2], text)
@@ -90,7 +96,9 @@ def derive(root: Path, check: bool) -> list[Path]:
     root = Path(root)
     address = public_address(root)
     rules = {root / "README.md": readme, root / "CITATION.cff": citation}
-    rules |= {path: notebook for path in sorted((root / "book").rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts}
+    rules |= {
+        path: notebook for path in sorted((root / "book").rglob("*.ipynb")) if ".ipynb_checkpoints" not in path.parts
+    }
     changed = []
     for path, rule in rules.items():
         before = path.read_text("utf8")
@@ -109,7 +117,9 @@ def chapters(root: Path) -> list[str]:
         if isinstance(entry, list):
             return [name for item in entry for name in files(item)]
         if isinstance(entry, dict):
-            return [name for key, value in entry.items() for name in ([value] if key in ("root", "file") else files(value))]
+            return [
+                name for key, value in entry.items() for name in ([value] if key in ("root", "file") else files(value))
+            ]
         return []
 
     return files(yaml.safe_load((Path(root) / "_toc.yml").read_text("utf8")))

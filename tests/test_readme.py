@@ -1,0 +1,45 @@
+"""The commands and the code that the README shows, run as a newcomer would run them."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf8")
+BLOCK = re.compile(r"<!-- tested(?:: ([\w-]+))? -->\n```(\w+)\n(.*?)```", re.DOTALL)
+
+
+@pytest.mark.usefixtures("network")
+def test_the_commands_for_machines_without_make(copy):
+    blocks = BLOCK.findall(README)
+    # The tests are collected, not run: they would run this one again.
+    shell = [
+        f"{text.rstrip()} --collect-only -q" if mark == "collect-only" else text
+        for mark, language, text in blocks
+        if language == "bash"
+    ]
+    python = [text for _, language, text in blocks if language == "python"]
+    assert len(shell) >= 2 and python, "README.md: the marks <!-- tested --> are gone"
+    # The commands call python3: let it be the Python that runs the tests, without what is installed beside it.
+    hidden = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}
+    environment = {
+        key: value for key, value in os.environ.items() if key not in hidden and not key.startswith("PYTEST")
+    }
+    environment["PATH"] = f"{sys.base_prefix}/bin{os.pathsep}{environment['PATH']}"
+    run = {"cwd": copy, "env": environment, "text": True, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    result = subprocess.run(["bash", "-e", "-c", "\n".join(shell)], **run)
+    assert result.returncode == 0, result.stdout
+    assert (copy / "_build/html/index.html").exists()
+    for text in python:
+        result = subprocess.run([copy / ".venv/bin/python", "-c", text], **run)
+        assert result.returncode == 0, result.stdout
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_links_lead_to_files(name):
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / name).read_text("utf8"))
+    assert links and not [link for link in links if not (ROOT / link).exists()]
