@@ -92,7 +92,7 @@ elif sys.platform == "emscripten":
 
 
 def derive(root: Path, check: bool) -> list[Path]:
-    """Rewrite the committed files that depend on the public address; with `check`, only return those that would change."""
+    """Rewrite the files that follow from the public address, or only find them; return those that changed, or would."""
     root = Path(root)
     address = public_address(root)
     rules = {root / "README.md": readme, root / "CITATION.cff": citation}
