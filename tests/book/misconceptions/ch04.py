@@ -1,0 +1,5 @@
+"""Misconceptions about Elman networks."""
+
+from misconceptions import Misconception
+
+MISCONCEPTIONS: list[Misconception] = []
