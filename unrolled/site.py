@@ -130,6 +130,12 @@ def build(root: Path) -> Path:
     root = Path(root).resolve()
     command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "-n", "-W", "--keep-going", "-q"]
     html = root / "_build/html"
+    memory = root / "_build/.doctrees"
+    # Sphinx rebuilds for a changed page or setting, but does not see a changed style or extension.
+    unseen = [path for name in ("_assets", "_ext", "_vendor") for path in (root / "book" / name).rglob("*.*")]
+    seen = memory / "environment.pickle"
+    if seen.exists() and max(path.stat().st_mtime for path in unseen) > seen.stat().st_mtime:
+        shutil.rmtree(memory)
     failed = subprocess.run(command, cwd=root).returncode
     wanted = {html / f"{page}.html" for page in chapters(root)}
     built = set((html / "book").rglob("*.html"))
@@ -139,7 +145,7 @@ def build(root: Path) -> Path:
         failed = f"_toc.yml names pages that were not built: {', '.join(missing)}"
     if failed:
         # Sphinx warns only about pages it reads: without this the next build would pass over them.
-        shutil.rmtree(root / "_build/.doctrees", ignore_errors=True)
+        shutil.rmtree(memory, ignore_errors=True)
         raise SystemExit(failed)
     return html / "index.html"
 
