@@ -8,6 +8,7 @@ import json
 import multiprocessing
 import os
 import re
+import signal
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -121,12 +122,22 @@ def execute(paths: Iterable[Path], jobs: int | None = None) -> list[Executed]:
     jobs = min(jobs or cores, len(paths)) or 1
     done = []
     # Fresh interpreters: a forked copy of a threaded process can hang. Kernels share the cores between them.
-    pool = ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn"))
-    with pool, tqdm(total=len(paths), unit="notebook", disable=None) as bar:
-        for future in as_completed([pool.submit(_execute, path, max(1, cores // jobs)) for path in paths]):
-            done.append(future.result())
-            bar.update()
-            bar.write(str(done[-1]))
+    pool = ProcessPoolExecutor(
+        jobs, multiprocessing.get_context("spawn"), initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+    )
+    try:
+        with tqdm(total=len(paths), unit="notebook", disable=None) as bar:
+            for future in as_completed([pool.submit(_execute, path, max(1, cores // jobs)) for path in paths]):
+                done.append(future.result())
+                bar.update()
+                bar.write(str(done[-1]))
+    except KeyboardInterrupt:
+        # nbclient would wait for the running cells to end; a kernel whose parent is gone exits by itself.
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
     return done
 
 
@@ -150,10 +161,11 @@ def _execute(path: Path, threads: int) -> Executed:
             km=manager,
             timeout=CELL_TIMEOUT,
             coalesce_streams=True,
+            extra_arguments=["--log-level=ERROR"],  # no word on how the kernel is connected
             resources={"metadata": {"path": str(path.parent)}},
         )
         with _kernel_environment(strict=True):
-            client.execute()
+            client.execute(cleanup_kc=True)
         return Executed(path, time.perf_counter() - start, store(path, normalise(nb)))
     except CellExecutionError as error:
         text = f"{', '.join(map(name, filter(_failed, nb.cells)))}\n{_COLOURS.sub('', error.traceback)}"

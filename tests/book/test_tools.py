@@ -2,6 +2,10 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import nbformat
 import pytest
@@ -299,7 +303,7 @@ def test_execute_is_deterministic_and_keeps_a_notebook_that_fails(tmp_path, caps
     first = {result.path: result for result in notebooks.execute([plot, failing])}
     assert first[plot].changed and not first[plot].error and first[plot].seconds > 0
     assert "cell boom (import numpy as np)" in first[failing].error  # a RuntimeWarning is an error in the book
-    assert "overflow" in first[failing].error and "\x1b" not in first[failing].error
+    assert "\nRuntimeWarning: overflow" in first[failing].error and "\x1b" not in first[failing].error
     assert failing.read_bytes() == before
 
     figure, printed = nbformat.read(plot, as_version=4).cells[0].outputs
@@ -310,6 +314,21 @@ def test_execute_is_deterministic_and_keeps_a_notebook_that_fails(tmp_path, caps
     assert not again.changed and plot.read_bytes() == stored
     shown = capsys.readouterr().out
     assert "plot.ipynb" in shown and "unchanged" in shown and "failed, file left as it was" in shown
+
+
+def test_an_interrupt_ends_at_once_and_changes_nothing(tmp_path):
+    path, started = tmp_path / "slow.ipynb", tmp_path / "started"
+    wait = f"import time\nopen({str(started)!r}, 'w').close()\ntime.sleep(60)"
+    nbformat.write(new_notebook(cells=[new_code_cell(wait)]), path)
+    before = path.read_bytes()
+    command = [sys.executable, "-m", "unrolled.cli", "execute", str(path)]
+    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+        while not started.exists() and process.poll() is None:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C does: the whole group gets it
+        shown, _ = process.communicate(timeout=30)
+    assert process.returncode == 1 and shown.decode().strip() == "Aborted!"
+    assert path.read_bytes() == before and {p.name for p in tmp_path.iterdir()} == {"slow.ipynb", "started"}
 
 
 def test_verify_compares_outputs_but_neither_figures_nor_warnings(tmp_path):
