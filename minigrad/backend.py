@@ -38,15 +38,15 @@ def set_default_dtype(dtype: object) -> None:
 
 def as_array(data: object, dtype: object = None) -> np.ndarray:
     """Return `data` as an array of its own memory: arrays keep their dtype, lists and numbers take the default."""
-    if dtype is None and not hasattr(data, "dtype"):
-        dtype = _default
     try:
-        array = np.array(data, dtype=dtype)
+        array = np.array(data)
     except (ValueError, TypeError) as error:
         raise DTypeError(f"cannot make an array of this {type(data).__name__}: {error}") from error
-    if array.dtype.kind not in "biuf":
-        raise DTypeError(f"a Tensor holds floats, integers or booleans, not {array.dtype}")
-    return array
+    dtype = np.dtype(dtype or (array.dtype if hasattr(data, "dtype") else _default))
+    for kind in (array.dtype, dtype):
+        if kind.kind not in "biuf":
+            raise DTypeError(f"a Tensor holds floats, integers or booleans, not {kind}")
+    return array.astype(dtype, copy=False)
 
 
 def check_device(device: str) -> str:

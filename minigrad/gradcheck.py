@@ -30,7 +30,7 @@ def gradcheck(
     weights = [rng.standard_normal(y.shape) for y in results(function, nodes)]
 
     def weighted(*xs: Tensor) -> Tensor:
-        return sum((y * w).sum() for y, w in zip(results(function, xs), weights, strict=True))
+        return sum(((y * w).sum() for y, w in zip(results(function, xs), weights, strict=True)), Tensor(0.0, "float64"))
 
     total = weighted(*nodes)
     found = grad(total, nodes) if total.requires_grad else [None] * len(nodes)

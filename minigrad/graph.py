@@ -6,6 +6,7 @@ itself, run backwards.
 """
 
 import itertools
+import threading
 from collections.abc import Iterator, Sequence
 from heapq import heappop, heappush
 from operator import iadd
@@ -13,6 +14,7 @@ from operator import iadd
 from minigrad.errors import GraphError
 
 clock = itertools.count(1)
+leaves = threading.Lock()  # held while a gradient is added, so that several threads may sweep to one leaf
 FREED = "freed"  # the record of a node whose backward sweep is over
 
 
@@ -40,12 +42,11 @@ def sweep(root: Node, seed: object, floor: int = 0, create_graph: bool = False, 
         node = heappop(agenda)[1]  # the latest node: everything computed from it has been visited
         cotangent = cotangents.pop(node)
         yield node, cotangent, node in owned
-        if node.record is None:
+        if node.record is None or node.tick == floor:
             continue
         if node.record is FREED:
             raise GraphError(
-                "backward reached a part of the graph that an earlier backward has freed; "
-                "pass retain_graph=True to the first call, or run the forward pass again"
+                "an earlier backward freed this part of the graph; pass it retain_graph=True, or run the forward again"
             )
         for parent, part in node.record[0].pull(node, cotangent, floor, create_graph):
             total = cotangents.get(parent)
@@ -69,7 +70,8 @@ def backward(root: Node, seed: object = None, retain_graph: bool = False) -> Non
     """Add the gradient of `root` to `.grad` of every leaf it depends on, as raw numbers; free the graph."""
     for node, cotangent, owned in sweep(root, root.seed(seed), retain_graph=retain_graph):
         if node.record is None:
-            node.grad = node.own(cotangent, owned) if node.grad is None else node.grad + cotangent
+            with leaves:
+                node.grad = node.own(*(cotangent, owned) if node.grad is None else (node.grad + cotangent, True))
 
 
 def grad(
@@ -84,11 +86,14 @@ def grad(
     With `create_graph` the result is itself differentiable. Ends in the inputs: leaves' `.grad` stays untouched.
     """
     wanted = (inputs,) if isinstance(inputs, Node) else tuple(inputs)
-    floor = min(node.tick for node in wanted)  # nothing older can depend on an input
+    if not all(node.requires_grad for node in wanted):
+        raise GraphError("grad: an input does not require a gradient; make it so before the forward pass")
+    floor = min((node.tick for node in wanted), default=0)  # nothing older can depend on an input
     retain_graph = create_graph if retain_graph is None else retain_graph
-    found, seed = dict.fromkeys(wanted), root.seed(seed)
-    seed = root.wrap(seed) if create_graph else seed
-    for node, cotangent, owned in sweep(root, seed, floor, create_graph, retain_graph):
+    found, start = dict.fromkeys(wanted), root.seed(seed)
+    if create_graph:
+        start = seed if isinstance(seed, Node) else root.wrap(start)
+    for node, cotangent, owned in sweep(root, start, floor, create_graph, retain_graph):
         if node in found:
             found[node] = cotangent if create_graph else root.wrap(node.own(cotangent, owned))
     return found[inputs] if isinstance(inputs, Node) else tuple(found[node] for node in wanted)

@@ -10,10 +10,11 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 
-from minigrad.errors import GraphError
+from minigrad.errors import GraphError, MinigradError
 from minigrad.graph import Node
 
 registry: dict[str, "Op"] = {}
+FAULTS = (ArithmeticError, AttributeError, IndexError, TypeError, ValueError)  # what bad operands raise
 
 
 class Mode(threading.local):
@@ -37,29 +38,29 @@ class Op:
     """One row of the table: a name, the forward computation, and either a rule per operand or one joint rule."""
 
     def __init__(self, forward: Callable, rules: tuple = (), joint: Callable | None = None, elementwise: bool = False):
-        self.name = forward.__name__
+        self.name = forward.__name__.lstrip("_")
         self.forward, self.rules, self.joint, self.elementwise = forward, rules, joint, elementwise
 
     def pull(self, node: Node, g: object, floor: int, create_graph: bool) -> Iterator:
         """Yield (parent, its part of the cotangent) for the parents that need one."""
-        _, parents, operands, static, saved = node.record
-        if create_graph:
-            operands = [self.relive(p, x) if p is not None else x for p, x in zip(parents, operands, strict=True)]
-        if self.joint:
-            several = type(node.data) is tuple
-            outputs = node.data if several else (node.data,)
-            if create_graph:  # nodes again, made afresh: keeping the first ones would close a cycle
-                outputs = tuple(picks(node)) if several else (node,)
-            needs = [p is not None and p.tick >= floor for p in parents]
-            parts = self.joint(g if several else (g,), outputs, saved, operands, needs, **static)
+        _, parents, raw, static, saved = node.record
+        operands, y = raw, node.data
+        if create_graph:  # nodes again; the outputs are made afresh, since a record that kept them would close a cycle
+            operands = [x if p is None else self.relive(p, x) for p, x in zip(parents, raw, strict=True)]
+            y = picks(node) if type(y) is tuple else node
+        needs = [p is not None and p.tick >= floor for p in parents]
+        try:
+            if self.joint:
+                gs, outputs = (g, y) if type(y) is tuple else ((g,), (y,))
+                parts = self.joint(gs, outputs, saved, operands, needs, **static)
             for k, parent in enumerate(parents):
                 if needs[k]:
-                    yield parent, parent.conform(parts[k], self, k)
-            return
-        y = node if create_graph else node.data
-        for k, parent in enumerate(parents):
-            if parent is not None and parent.tick >= floor:
-                yield parent, parent.conform(self.rules[k](g, y, *operands, **static), self, k)
+                    part = parts[k] if self.joint else self.rules[k](g, y, *operands, **static)
+                    yield parent, parent.conform(part, self, k)
+        except MinigradError:
+            raise
+        except FAULTS as error:
+            raise node.explain(f"backward of {self.name}", raw, static, error) from error
 
     def relive(self, parent: Node, captured: object) -> Node:
         if parent.data is not captured:
@@ -79,7 +80,8 @@ def op(*rules: Callable | None, joint: Callable | None = None, elementwise: bool
     """
 
     def declare(forward: Callable) -> Callable:
-        this = registry[forward.__name__] = Op(forward, rules, joint, elementwise)
+        this = Op(forward, rules, joint, elementwise)
+        registry[this.name] = this
         defaults = forward.__kwdefaults__
 
         @functools.wraps(forward)
@@ -95,8 +97,10 @@ def op(*rules: Callable | None, joint: Callable | None = None, elementwise: bool
             raw = kind.lower(this, operands)
             try:
                 y = forward(*raw, **static)
-            except (ArithmeticError, ValueError, TypeError, IndexError) as error:
-                raise kind.explain(this, raw, static, error) from error
+            except MinigradError:
+                raise
+            except FAULTS as error:
+                raise kind.explain(this.name, raw, static, error) from error
             y, saved = y if joint else (y, None)
             parents = None
             if mode.recording:
@@ -104,7 +108,7 @@ def op(*rules: Callable | None, joint: Callable | None = None, elementwise: bool
                 if not joint:
                     parents = [p if rule else None for p, rule in zip(parents, rules, strict=True)]
             if not parents or not any(p is not None for p in parents):
-                return tuple(map(kind.wrap, y)) if type(y) is tuple else kind.wrap(y)
+                return tuple(kind.wrap(out, None, raw) for out in y) if type(y) is tuple else kind.wrap(y, None, raw)
             record = (this, parents, raw, static, saved)
             if type(y) is tuple:
                 return picks(kind.make(y, record))

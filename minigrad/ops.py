@@ -4,6 +4,8 @@ Each rule is called as rule(g, y, *operands, **static), with g the cotangent of 
 return the broadcast shape: it is summed back in one place. Kinks have a stated convention: relu'(0) = 0, abs'(0) = 0.
 """
 
+import math
+import operator
 from collections.abc import Sequence
 
 import numpy as np
@@ -41,13 +43,13 @@ def div(a, b):
 
 
 @elementwise(
-    lambda g, y, a, b: (
-        g * b * a ** (b - (b != 0))
-    ),  # a ** (b - 1); where b is 0, a ** 0, so that a = 0 gives 0, not NaN
-    lambda g, y, a, b: g * y * log(a),
+    lambda g, y, a, b: g * b * a ** (b - (b != 0)),  # a ** (b - 1), but a ** 0 where b is 0: 0 there, not 0 * inf
+    lambda g, y, a, b: g * y * log(a + (a == 0)),  # 0 where a is 0, not 0 * log(0)
 )
 def pow(a, b):
     """Return a ** b elementwise, broadcast."""
+    if isinstance(a, float) and isinstance(b, float):
+        return math.pow(a, b)  # Python's own a ** b would leave the real numbers for a negative base
     return a**b
 
 
@@ -174,6 +176,8 @@ def expand(g, like, axis, keepdims):
 
 def unbroadcast(g, shape):
     """Sum `g` over the axes along which an operand of `shape` was broadcast: the transpose of broadcasting."""
+    if g.shape == shape:
+        return g
     lead = g.ndim - len(shape)
     axes = tuple(range(lead)) + tuple(k + lead for k, n in enumerate(shape) if n == 1 and g.shape[k + lead] != 1)
     return reshape(sum(g, axis=axes), shape=shape)
@@ -205,7 +209,7 @@ def reshape(x, *, shape):
     return x.reshape(shape)
 
 
-@op(lambda g, y, x, *, axes=None: transpose(g, axes=None if axes is None else tuple(np.argsort(np.mod(axes, x.ndim)))))
+@op(lambda g, y, x, *, axes: transpose(g, axes=None if axes is None else tuple(np.argsort(np.mod(axes, x.ndim)))))
 def transpose(x, *, axes=None):
     """Return x with its axes in the order `axes`, reversed by default."""
     return x.transpose(axes)
@@ -234,8 +238,8 @@ class Scatter:
     def add_to(self, total, x, owned):
         if total is None:
             total = np.zeros_like(x)
-        elif not owned:
-            total = total.copy()
+        elif not owned or x.ndim == 0:  # sums of 0-d arrays are NumPy scalars, which cannot be written into
+            total = np.array(total)
         add_at(total, self.index, self.g)
         return total
 
@@ -243,17 +247,16 @@ class Scatter:
 def add_at(buffer, index, g):
     """Add `g` at `index` in place; an index that occurs several times is added several times."""
     entries = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(i, list | np.ndarray) and np.asarray(i).dtype != bool for i in entries):
-        np.add.at(buffer, index, g)
-    else:
+    if all(i is None or i is ... or isinstance(i, int | slice) or np.asarray(i).dtype == bool for i in entries):
         buffer[index] += g
+    else:
+        np.add.at(buffer, index, g)
 
 
 @op(lambda g, y, x, *, index: scatter(g, index=index, shape=x.shape) if isinstance(g, Node) else Scatter(g, index))
 def getitem(x, *, index):
     """Return x[index]: integers, slices, `...`, None, boolean masks, integer arrays."""
-    y = x[index]
-    return y if isinstance(y, np.generic) or y.base is None else y.copy()  # a copy: writing into y must not reach x
+    return x[index]
 
 
 @op(lambda g, y, x, *, index, shape: getitem(g, index=index))
@@ -278,7 +281,7 @@ def concatenate_joint(gs, outputs, saved, operands, needs, *, axis):
 
 @op(joint=concatenate_joint)
 def _concatenate(*xs, axis):
-    return np.concatenate(xs, axis), None
+    return np.concatenate(xs, operator.index(axis)), None  # no axis=None, which would flatten
 
 
 def concatenate(xs: Sequence, axis: int = 0) -> object:
@@ -309,10 +312,15 @@ def unstack_joint(gs, outputs, saved, operands, needs, *, axis):
 @op(joint=unstack_joint)
 def unstack(x, *, axis=0):
     """Return the tuple of slices of x along `axis`, one node each; what iteration over a Tensor uses."""
-    return tuple(y.copy() for y in np.moveaxis(x, axis, 0)), None
+    return tuple(np.moveaxis(x, axis, 0)), None
 
 
 # --- matrices --------------------------------------------------------------------------------------------------------
+
+
+def flat(x):
+    """Return x as one tall matrix: all axes but the last in one."""
+    return x if x.ndim == 2 else reshape(x, shape=(math.prod(x.shape[:-1]), x.shape[-1]))
 
 
 def matmul_left(g, y, a, b):
@@ -330,8 +338,7 @@ def matmul_right(g, y, a, b):
             b.shape,
         )
     if b.ndim <= 2:  # the sum over batch axes is one product of two tall matrices
-        rows = reshape(a, shape=(-1, a.shape[-1]))
-        return swap(rows) @ reshape(g, shape=(rows.shape[0], *b.shape[1:]))
+        return swap(flat(a)) @ (flat(g) if b.ndim == 2 else reshape(g, shape=(g.size,)))
     return unbroadcast(swap(a) @ g, b.shape)
 
 
@@ -341,7 +348,7 @@ def matmul(a, b):
     if b.ndim == 2 <= a.ndim:
         if a.ndim == 2:
             return a.dot(b)  # half the overhead of @ on small matrices
-        return a.reshape(-1, a.shape[-1]).dot(b).reshape(*a.shape[:-1], b.shape[-1])
+        return flat(a).dot(b).reshape(*a.shape[:-1], b.shape[-1])
     return a @ b
 
 
@@ -413,6 +420,9 @@ class Operand(Node):
     __rtruediv__ = lambda self, other: div(other, self)
     __rpow__ = lambda self, other: pow(other, self)
     exp, log, sqrt, tanh, sigmoid, relu, sin, cos, abs = exp, log, sqrt, tanh, sigmoid, relu, sin, cos, abs
+
+    def __format__(self, spec: str) -> str:
+        return format(self.item() if spec else str(self), spec)
 
     def __reduce__(self) -> tuple:
         if self.record is not None:

@@ -19,6 +19,8 @@ class Optimizer:
         for k, p in enumerate(self.params):
             if not isinstance(p, Node) or not p.requires_grad or p.record is not None:
                 raise GraphError(f"parameter {k} is not a leaf that requires a gradient")
+        if len(set(self.params)) < len(self.params):
+            raise ValueError("a parameter was given twice; it would move twice at every step")
         if not lr > 0:
             raise ValueError(f"the learning rate lr must be above 0, not {lr}")
 
@@ -37,10 +39,10 @@ class Optimizer:
                 )
         for k, p in enumerate(self.params):
             if p.grad is not None:
-                p.data = p.data - self.update(k, p.grad)
+                p.data = p.own(p.data - float(self.lr) * self.update(k, p.grad), True)
 
     def update(self, k: int, g: np.ndarray) -> np.ndarray:
-        """Return what to subtract from parameter `k`, given its gradient."""
+        """Return what to subtract from parameter `k`, in units of `lr`, given its gradient."""
         raise NotImplementedError
 
 
@@ -49,12 +51,12 @@ class SGD(Optimizer):
 
     def __init__(self, params: Iterable[Node], lr: float, momentum: float = 0.0):
         super().__init__(params, lr)
-        self.momentum = momentum
+        self.momentum = float(momentum)
         self.velocity = [0.0] * len(self.params)
 
     def update(self, k: int, g: np.ndarray) -> np.ndarray:
         self.velocity[k] = self.momentum * self.velocity[k] + g if self.momentum else g
-        return self.lr * self.velocity[k]
+        return self.velocity[k]
 
 
 class Adam(Optimizer):
@@ -64,7 +66,7 @@ class Adam(Optimizer):
         self, params: Iterable[Node], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
     ):
         super().__init__(params, lr)
-        self.betas, self.eps = betas, eps
+        self.betas, self.eps = tuple(map(float, betas)), float(eps)
         self.steps, self.mean, self.square = ([0] * len(self.params) for _ in range(3))
 
     def update(self, k: int, g: np.ndarray) -> np.ndarray:
@@ -74,19 +76,21 @@ class Adam(Optimizer):
         self.square[k] = beta2 * self.square[k] + (1 - beta2) * g * g
         unbiased = self.mean[k] / (1 - beta1 ** self.steps[k])
         scale = (self.square[k] / (1 - beta2 ** self.steps[k])) ** 0.5
-        return self.lr * unbiased / (scale + self.eps)
+        return unbiased / (scale + self.eps)
 
 
-def clip_grad_norm_(params: Iterable[Node], max_norm: float) -> float:
+def clip_grad_norm_(params: Iterable[Node] | Node, max_norm: float) -> float:
     """Scale all gradients together so that their common Euclidean norm is at most `max_norm`; return it as it was.
 
     Source: Pascanu, Mikolov & Bengio 2013, Algorithm 1. Raises NonFiniteError where the norm is NaN or infinite.
     """
-    params = [p for p in params if p.grad is not None]
+    params = [p for p in ([params] if isinstance(params, Node) else params) if p.grad is not None]
+    if not max_norm >= 0:
+        raise ValueError(f"clip_grad_norm_: max_norm must not be below 0, as {max_norm} is")
     norm = math.sqrt(sum(float(np.sum(np.square(p.grad, dtype=np.float64))) for p in params))
     if not math.isfinite(norm):
         raise NonFiniteError(f"clip_grad_norm_: the norm of the gradients is {norm}; clipping cannot mend that")
     if norm > max_norm:
         for p in params:
-            p.grad = p.grad * (max_norm / norm)
+            p.grad = p.own(p.grad * float(max_norm / norm), True)
     return norm

@@ -1,11 +1,12 @@
 """Tensor: a node that holds an array, with NumPy's methods and PyTorch's names for gradients."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from minigrad import backend, graph, ops
-from minigrad.errors import DTypeError, GraphError, MinigradError, OutOfRangeError, ShapeError
+from minigrad.errors import DTypeError, GraphError, OutOfRangeError, ShapeError
 from minigrad.op import Op
 from minigrad.ops import Operand
 
@@ -40,49 +41,45 @@ class Tensor(Operand):
     # --- what the op decorator and the sweep ask of a kind of node ---
 
     @staticmethod
-    def wrap(y: np.ndarray, record: tuple | None = None) -> "Tensor":
-        return Tensor.make(y if type(y) is np.ndarray else np.asarray(y), record)
+    def wrap(y: np.ndarray, record: tuple | None = None, raw: Sequence = ()) -> "Tensor":
+        y = y if type(y) is np.ndarray else np.asarray(y)
+        if raw and y.dtype.kind == "f" and not any(is_float(x) for x in raw):
+            y = y.astype(backend.get_default_dtype())  # a float made of integers and numbers alone
+        return Tensor.make(y, record)
 
     @staticmethod
     def lower(op: Op, operands: tuple) -> list:
-        raw, dtype, mixed = [], None, False
+        raw, dtypes = [], set()
         for x in operands:
             if isinstance(x, Tensor):
                 x = x.data
-            elif isinstance(x, Operand):
-                raise DTypeError(f"{op.name}: a Tensor meets a {type(x).__name__}; make it a Tensor first")
-            elif isinstance(x, np.generic):
-                x = x.item()  # NumPy's scalars are as weak as Python's: they do not widen float32
-            elif not isinstance(x, np.ndarray | float | int):
-                x = backend.as_array(x)
-            if not isinstance(x, np.ndarray):
-                x = x if op.elementwise else np.asarray(x, dtype)
-            elif dtype is None:
-                dtype = x.dtype
-            elif x.dtype != dtype:
-                mixed = True
+                dtypes.add(x.dtype)
+            elif not (op.elementwise and type(x) in (float, int)):
+                return lower_mixed(op, operands)
             raw.append(x)
-        return integers_to_float(op, raw) if mixed else raw
+        return raw if len(dtypes) == 1 else lower_mixed(op, operands)
 
     @staticmethod
-    def explain(op: Op, raw: list, static: dict, error: Exception) -> Exception:
-        if isinstance(error, MinigradError):
-            return error
+    def explain(name: str, raw: list, static: dict, error: Exception) -> Exception:
         shapes = ", ".join(str(np.shape(x)) for x in raw)
         given = "".join(f", {key}={value!r}" for key, value in static.items() if value is not None)
-        kinds = {TypeError: DTypeError, IndexError: OutOfRangeError}
-        return kinds.get(type(error), ShapeError)(f"{op.name}: shapes {shapes}{given} do not fit: {error}")
+        if isinstance(error, ArithmeticError):
+            return error
+        kind = DTypeError if isinstance(error, TypeError | AttributeError) else ShapeError
+        kind = OutOfRangeError if type(error) is IndexError else kind
+        return kind(f"{name}: shapes {shapes}{given} do not fit: {error}")
 
     def conform(self, part: object, op: Op, k: int) -> object:
         if hasattr(part, "add_to"):
             return part
-        if part.shape != self.data.shape:
-            if not op.elementwise:
+        shape, given = self.data.shape, getattr(part, "shape", None)
+        if given != shape:
+            if given is None or not op.elementwise or not broadcasts(shape, given):
                 raise ShapeError(
-                    f"{op.name}: the rule of operand {k} returned shape {part.shape} "
-                    f"for an operand of shape {self.data.shape}; a rule returns its operand's shape"
+                    f"{op.name}: the rule of operand {k} returned {type(part).__name__ if given is None else given} "
+                    f"for an operand of shape {shape}; a rule returns its operand's shape"
                 )
-            part = ops.unbroadcast(part, self.data.shape)
+            part = ops.unbroadcast(part, shape)
         return part if part.dtype == self.data.dtype else ops.astype(part, dtype=self.data.dtype)
 
     def own(self, cotangent: np.ndarray, owned: bool) -> np.ndarray:
@@ -141,8 +138,9 @@ class Tensor(Operand):
 
     def astype(self, dtype: object) -> "Tensor":
         """Return the Tensor in another dtype; the gradient follows between floats and ends at integers."""
-        dtype = np.dtype(dtype)
-        return ops.astype(self if dtype.kind == "f" else self.detach(), dtype=dtype)
+        if np.dtype(dtype).kind == self.dtype.kind == "f":
+            return ops.astype(self, dtype=np.dtype(dtype))
+        return Tensor(self.data, dtype)
 
     def sum(self, axis: int | tuple | None = None, keepdims: bool = False) -> "Tensor":
         """Return the sum over `axis`."""
@@ -169,7 +167,7 @@ class Tensor(Operand):
 
     def __getitem__(self, index: object) -> "Tensor":
         entries = index if isinstance(index, tuple) else (index,)
-        plain = tuple(i.data if isinstance(i, Tensor) else i for i in entries)
+        plain = tuple(np.array(i) if isinstance(i, Tensor | np.ndarray | list) else i for i in entries)
         return ops.getitem(self, index=plain if isinstance(index, tuple) else plain[0])
 
     def __setitem__(self, index: object, value: object) -> None:
@@ -194,9 +192,6 @@ class Tensor(Operand):
             raise ShapeError(f"the truth of {self.size} entries is ambiguous; use .data.any() or .data.all()")
         return bool(self.data)
 
-    def __format__(self, spec: str) -> str:
-        return format(self.item() if spec else str(self), spec)
-
     def __repr__(self) -> str:
         body = np.array2string(self.data, separator=", ", precision=4, prefix="Tensor(", threshold=100)
         dtype = "" if self.dtype == backend.get_default_dtype() else f", dtype={self.dtype}"
@@ -216,22 +211,52 @@ class Tensor(Operand):
         return dispatch(UFUNCS, ufunc)(*inputs)
 
     def __array_function__(self, function: object, types: tuple, args: tuple, kwargs: dict) -> "Tensor":
-        return dispatch(FUNCTIONS, function)(*args, **kwargs)
+        ours = dispatch(FUNCTIONS, function)
+        try:
+            inspect.signature(ours).bind(*args, **kwargs)
+        except TypeError as error:
+            raise DTypeError(
+                f"np.{function.__name__} on a Tensor takes {inspect.signature(ours)}: {error}; "
+                "for the rest use .detach().numpy(), NumPy without gradients"
+            ) from error
+        return ours(*args, **kwargs)
 
 
 Tensor.kind = Tensor
 
 
-def integers_to_float(op: Op, raw: list) -> list:
-    """Give integer operands the dtype of the float they meet, so that float32 stays float32; leave indices alone."""
-    floats = [x.dtype for x in raw if isinstance(x, np.ndarray) and x.dtype.kind == "f"]
-    if not floats:
+def is_float(x: object) -> bool:
+    return isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "f"
+
+
+def broadcasts(shape: tuple, to: tuple) -> bool:
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(shape[::-1], to[::-1], strict=False))
+
+
+def lower_mixed(op: Op, operands: tuple) -> list:
+    """Return the arrays of operands that are not all Tensors of one dtype.
+
+    Numbers, NumPy's scalars and lists are weak: they take the dtype of the floats they meet, and so do integers, except
+    where they are indices. The caller's arrays are copied: it may write into them before the backward sweep.
+    """
+    raw, floats = [], []
+    for x in operands:
+        if isinstance(x, Operand) and not isinstance(x, Tensor):
+            raise DTypeError(f"{op.name}: a Tensor meets a {type(x).__name__}; make it a Tensor first")
+        if isinstance(x, np.generic):
+            x = x.item()
+        array = x.data if isinstance(x, Tensor) else backend.as_array(x, getattr(x, "dtype", np.asarray(x).dtype))
+        if is_float(array) and hasattr(x, "dtype"):
+            floats.append(array.dtype)
+        raw.append(x if op.elementwise and isinstance(x, float | int) else array)
+    if not any(map(is_float, raw)):
         return raw
-    is_index = [bool(op.rules) and not op.elementwise and rule is None for rule in op.rules or [0] * len(raw)]
-    return [
-        x if not isinstance(x, np.ndarray) or x.dtype.kind == "f" or index else x.astype(max(floats))
-        for x, index in zip(raw, is_index, strict=True)
-    ]
+    dtype = max(floats, default=backend.get_default_dtype())
+    for k, x in enumerate(raw):
+        index = not op.elementwise and op.rules[k : k + 1] == (None,)
+        if isinstance(x, np.ndarray) and not index and (x.dtype.kind != "f" or not hasattr(operands[k], "dtype")):
+            raw[k] = x.astype(dtype)
+    return raw
 
 
 def dispatch(table: dict, function: object) -> object:

@@ -1,5 +1,8 @@
 """Value: a node that holds one Python float (float64)."""
 
+from collections.abc import Sequence
+from numbers import Real
+
 from minigrad import graph
 from minigrad.errors import DomainError, DTypeError, GraphError
 from minigrad.op import Op
@@ -9,21 +12,26 @@ from minigrad.ops import Operand
 class Value(Operand):
     """A number in the graph.
 
-    Operations outside their domain (the logarithm of 0, a negative base with a fractional exponent) and results too
-    large for a float raise DomainError. A leaf requires a gradient unless told otherwise.
+    Operations outside their domain (the logarithm of 0, a division by 0, a negative base with a fractional exponent)
+    and exponentials and powers too large for a float raise DomainError; sums and products overflow to inf, as Python's
+    do. A leaf requires a gradient unless told otherwise.
     """
 
     __slots__ = ()
     __array_ufunc__ = None  # so that NumPy leaves `array * value` to the message below, not to an array of objects
 
     def __init__(self, data: float, requires_grad: bool = True):
-        if isinstance(data, complex | str) or not hasattr(data, "__float__"):
+        if not isinstance(data, Real):
             raise DTypeError(f"Value holds one number, not a {type(data).__name__}; for arrays use Tensor")
         super().__init__(float(data), requires_grad)
 
     @staticmethod
-    def wrap(y: float, record: tuple | None = None) -> "Value | bool":
-        return y if type(y) is bool else Value.make(y, record)
+    def wrap(y: float, record: tuple | None = None, raw: Sequence = ()) -> "Value | bool":
+        if type(y) is float:
+            return Value.make(y, record)
+        if type(y) is bool:
+            return y
+        raise DTypeError(f"an operation on Values gave a {type(y).__name__}, not a number; for arrays use Tensors")
 
     @staticmethod
     def lower(op: Op, operands: tuple) -> list[float]:
@@ -40,8 +48,10 @@ class Value(Operand):
         return raw
 
     @staticmethod
-    def explain(op: Op, raw: list[float], static: dict, error: Exception) -> Exception:
-        call = f"{op.name}({', '.join(f'{x:g}' for x in raw)})"
+    def explain(name: str, raw: list[float], static: dict, error: Exception) -> Exception:
+        call = f"{name}({', '.join(f'{x:g}' for x in raw)})"
+        if isinstance(error, AttributeError | IndexError | TypeError):
+            return DTypeError(f"{call}: does not work on Values ({error}); for arrays use Tensors")
         if isinstance(error, OverflowError):
             return DomainError(f"{call}: the result is too large for a float")
         return DomainError(f"{call}: not defined for a real number here ({error})")
@@ -60,6 +70,9 @@ class Value(Operand):
     def detach(self) -> "Value":
         """Return the same number outside the graph: a constant to everything computed from it."""
         return Value.make(self.data)
+
+    def __bool__(self) -> bool:
+        return bool(self.data)
 
     def item(self) -> float:
         """Return the number."""

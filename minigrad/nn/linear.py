@@ -15,12 +15,14 @@ def uniform(rng: np.random.Generator, bound: float, shape: tuple, dtype: object)
     return Parameter(rng.uniform(-bound, bound, shape), dtype or get_default_dtype())
 
 
-def check_input(layer: str, x: Tensor, size: int, weight: Parameter) -> None:
-    """Refuse an input whose last axis or float width does not fit the layer."""
+def check_input(layer: str, x: object, size: int, weight: Parameter) -> Tensor:
+    """Return the input as a Tensor; refuse one whose last axis or float width does not fit the layer."""
+    x = x if isinstance(x, Tensor) else Tensor(x)
     if x.ndim == 0 or x.shape[-1] != size:
         raise ShapeError(f"{layer}: the input has shape {x.shape}, its last axis must be {size}")
     if x.dtype != weight.dtype:
         raise DTypeError(f"{layer}: the input is {x.dtype}, the weights are {weight.dtype}; cast one with .astype")
+    return x
 
 
 class Linear(Module):
@@ -38,11 +40,13 @@ class Linear(Module):
         rng: np.random.Generator | int | None = None,
         dtype: object = None,
     ):
+        if min(in_features, out_features) < 1:
+            raise ValueError(f"Linear: sizes are at least 1, not {in_features=}, {out_features=}")
         rng, bound = generator(rng), 1 / math.sqrt(in_features)
         self.weight = uniform(rng, bound, (out_features, in_features), dtype)
         self.bias = uniform(rng, bound, (out_features,), dtype) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
-        check_input("Linear", x, self.weight.shape[1], self.weight)
+        x = check_input("Linear", x, self.weight.shape[1], self.weight)
         y = x @ self.weight.T
         return y if self.bias is None else y + self.bias

@@ -40,7 +40,7 @@ class RNN(Module):
         if nonlinearity not in NONLINEARITIES:
             raise ValueError(f"RNN: nonlinearity is one of {', '.join(NONLINEARITIES)}, not {nonlinearity!r}")
         if min(input_size, hidden_size) < 1:
-            raise ValueError(f"RNN: sizes are at least 1, not input_size={input_size}, hidden_size={hidden_size}")
+            raise ValueError(f"RNN: sizes are at least 1, not {input_size=}, {hidden_size=}")
         self.hidden_size, self.nonlinearity, self.batch_first = hidden_size, nonlinearity, batch_first
         rng, bound = generator(rng), 1 / math.sqrt(hidden_size)
         self.weight_ih_l0 = uniform(rng, bound, (hidden_size, input_size), dtype)
@@ -53,17 +53,16 @@ class RNN(Module):
         x = x if isinstance(x, Tensor) else Tensor(x)
         if x.ndim not in (2, 3) or 0 in x.shape:
             raise ShapeError(f"RNN: the input has shape {x.shape}; give (T, I) or (T, B, I), nothing empty")
-        check_input("RNN", x, W.shape[1], W)
+        x = check_input("RNN", x, W.shape[1], W)
         batched = x.ndim == 3
         if not batched:
             x = x.reshape(len(x), 1, -1)
         elif self.batch_first:
             x = x.transpose(1, 0, 2)
         state = (1, x.shape[1], self.hidden_size) if batched else (1, self.hidden_size)
-        if h_0 is not None and h_0.shape != state:
+        h_0 = check_input("RNN: h_0", np.zeros(state, W.dtype) if h_0 is None else h_0, self.hidden_size, W)
+        if h_0.shape != state:
             raise ShapeError(f"RNN: h_0 has shape {h_0.shape}, for this input it must be {state}")
-        if h_0 is None:
-            h_0 = Tensor(np.zeros(state, W.dtype))
         output, h_n = elman(
             x, h_0.reshape(-1, self.hidden_size), W, R, 0.0 if b is None else b, NONLINEARITIES[self.nonlinearity]
         )
