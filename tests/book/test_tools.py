@@ -166,6 +166,14 @@ def test_a_syntax_error_is_shown_with_its_line(source):
     )
 
 
+def test_a_stub_is_not_answered_yet_though_something_was_noted_in_it(source):
+    answer = "# EXERCISE 4.1\ndef unit(W, x, b):\n    # tanh?\n    raise NotImplementedError"
+    path = submission(source, answer_1=answer, answer_2="# EXERCISE 4.2\nchance = unit(W, x, b)")
+    first, second = exercises.grade(path, source).results
+    assert first.status == "not answered yet"
+    assert second.status == "to fix" and "Does it use an exercise that is not answered yet?" in second.hint
+
+
 def test_names_from_other_cells_and_names_of_the_stub_are_told_apart(source):
     assert "must be defined in its own cell" in judge(source, "def unit(W, x, b):\n    return helper(W)")
     assert "keep the names that the stub gave" in judge(source, "def my_unit(W, x, b):\n    return W")
