@@ -43,7 +43,7 @@ def div(a, b):
 
 
 @elementwise(
-    lambda g, y, a, b: g * b * a ** (b - (b != 0)),  # a ** (b - 1), but a ** 0 where b is 0: 0 there, not 0 * inf
+    lambda g, y, a, b: g * b * (a + (a == 0) * (b == 0)) ** (b - 1),  # 0 ** 0 is constant: 0, not 0 * inf
     lambda g, y, a, b: g * y * log(a + (a == 0)),  # 0 where a is 0, not 0 * log(0)
 )
 def pow(a, b):
@@ -332,13 +332,10 @@ def matmul_left(g, y, a, b):
 
 
 def matmul_right(g, y, a, b):
-    if a.ndim == 1:  # y[..., n] = sum over k of a[k] b[..., k, n]
-        return unbroadcast(
-            reshape(a, shape=(-1, 1)) * (reshape(g, shape=(*g.shape[:-1], 1, g.shape[-1])) if b.ndim > 1 else g),
-            b.shape,
-        )
     if b.ndim <= 2:  # the sum over batch axes is one product of two tall matrices
         return swap(flat(a)) @ (flat(g) if b.ndim == 2 else reshape(g, shape=(g.size,)))
+    if a.ndim == 1:  # y[..., n] = sum over k of a[k] b[..., k, n]
+        return reshape(a, shape=(-1, 1)) * reshape(g, shape=(*g.shape[:-1], 1, g.shape[-1]))
     return unbroadcast(swap(a) @ g, b.shape)
 
 

@@ -67,7 +67,7 @@ class Tensor(Operand):
             return error
         kind = DTypeError if isinstance(error, TypeError | AttributeError) else ShapeError
         kind = OutOfRangeError if type(error) is IndexError else kind
-        return kind(f"{name}: shapes {shapes}{given} do not fit: {error}")
+        return kind(f"{name} of shapes {shapes}{given}: {error}")
 
     def conform(self, part: object, op: Op, k: int) -> object:
         if hasattr(part, "add_to"):
