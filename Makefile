@@ -27,9 +27,9 @@ test: $(READY)  ## run every test
 	@$(STARTED); $(BIN)/python -m pytest; status=$$?; $(ELAPSED); exit $$status
 
 execute: $(READY)  ## run every notebook again and store its outputs
-	@$(STARTED); $(BIN)/unrolled execute && $(ELAPSED)
+	@$(STARTED); $(BIN)/unrolled execute && $(BIN)/unrolled derive && $(ELAPSED)
 
-derive: $(READY)  ## rewrite what follows from the public address in _config.yml
+derive: $(READY)  ## rewrite what follows from _config.yml and from the solutions
 	@$(BIN)/unrolled derive
 
 check: $(READY)  ## check your answers to a chapter's exercises, e.g. make check EX=04
@@ -37,7 +37,7 @@ check: $(READY)  ## check your answers to a chapter's exercises, e.g. make check
 	@$(BIN)/unrolled check $(EX)
 
 lab: $(READY)  ## open the notebooks in JupyterLab
-	@$(BIN)/jupyter lab book
+	@$(BIN)/jupyter lab
 
 clean:  ## remove the built book and caches, but neither .venv nor your answers
 	@rm -rf _build build dist .pytest_cache .ruff_cache .hypothesis
