@@ -56,9 +56,9 @@ ARRAY, TENSOR = np.array([1.0, 2.0]), Tensor([1.0, 2.0])
     "call",
     [
         lambda v: v * ARRAY, lambda v: ARRAY * v, lambda v: v + TENSOR, lambda v: TENSOR + v, lambda v: v ** ARRAY,
-        lambda v: ARRAY ** v, lambda v: v @ ARRAY if hasattr(v, "__matmul__") else v * ARRAY, lambda v: v < TENSOR,
+        lambda v: ARRAY ** v, lambda v: v - ARRAY, lambda v: v < TENSOR,
         lambda v: TENSOR.sum() * v, lambda v: v * TENSOR.sum(), lambda v: v == ARRAY, lambda v: v * "2",
-        lambda v: v + None, lambda v: v + [1.0], lambda v: Tensor([v]), lambda v: Tensor(np.array([v], object)),
+        lambda v: v + None, lambda v: v * [1.0], lambda v: Tensor([v]), lambda v: Tensor(np.array([v], object)),
         lambda v: TENSOR * np.array([v, v], object), lambda v: v * 1j,
     ],
 )  # fmt: skip

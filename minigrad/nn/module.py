@@ -17,20 +17,24 @@ class Parameter(Tensor):
         super().__init__(data, dtype, requires_grad=True)
 
 
+def find(members: dict, prefix: str) -> Iterator[tuple[str, Parameter]]:
+    for name, x in members.items():
+        if isinstance(x, Parameter):
+            yield f"{prefix}{name}", x
+        elif isinstance(x, Module | list | tuple):
+            yield from find(vars(x) if isinstance(x, Module) else dict(enumerate(x)), f"{prefix}{name}.")
+
+
 class Module:
     """Base of all layers: finds the parameters among its attributes, in the order in which they were set."""
 
-    def named_parameters(self, prefix: str = "") -> Iterator[tuple[str, Parameter]]:
-        """Yield (name, parameter), names dotted as in PyTorch."""
-        for name, x in vars(self).items():
-            if isinstance(x, Parameter):
-                yield prefix + name, x
-            elif isinstance(x, Module):
-                yield from x.named_parameters(f"{prefix}{name}.")
+    def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
+        """Yield (name, parameter), names dotted as in PyTorch; lists and tuples of modules are looked into."""
+        return find(vars(self), "")
 
     def parameters(self) -> Iterator[Parameter]:
-        """Yield the parameters."""
-        return (p for _, p in self.named_parameters())
+        """Yield the parameters, one that has several names once."""
+        return iter(dict.fromkeys(p for _, p in self.named_parameters()))
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -46,15 +50,16 @@ class Module:
         mine = dict(self.named_parameters())
         faults = [f"missing {name}" for name in mine.keys() - state.keys()]
         faults += [f"unexpected {name}" for name in state.keys() - mine.keys()]
+        arrays = {name: Tensor(state[name], p.dtype).data for name, p in mine.items() if name in state}
         faults += [
-            f"{name} has shape {np.shape(state[name])}, not {p.shape}"
-            for name, p in mine.items()
-            if name in state and np.shape(state[name]) != p.shape
+            f"{name} has shape {x.shape}, not {mine[name].shape}"
+            for name, x in arrays.items()
+            if x.shape != mine[name].shape
         ]
         if faults:
             raise ShapeError(f"load_state_dict: {'; '.join(sorted(faults))}")
         for name, p in mine.items():
-            p.data = np.array(state[name], p.dtype)
+            p.data = arrays[name]
 
     def forward(self, *args: object) -> object:
         """Compute the layer's output; every layer defines it."""
