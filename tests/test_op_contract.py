@@ -5,13 +5,14 @@ import itertools
 import threading
 import time
 import weakref
+from operator import iadd
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minigrad import Tensor, Value, grad, no_grad, op, ops
+from minigrad import Tensor, Value, grad, gradcheck, graph, no_grad, op, ops
 from minigrad.errors import GraphError, ShapeError
 from minigrad.nn import RNN, Parameter
 from minigrad.op import elementwise, registry
@@ -219,6 +220,21 @@ def test_05_the_hidden_node_is_older_than_its_outputs_and_does_not_hold_them():
     assert all(type(y) is np.ndarray for y in hidden.data)
 
 
+def test_05_a_joint_rule_may_use_its_outputs_to_any_order(declare):
+    def joint(gs, outputs, saved, operands, needs):
+        return [sum(g * slope for g, slope in zip(gs, (outputs[0], 2 * operands[0]), strict=True) if g is not None)]
+
+    @declare(joint=joint)
+    def exp_and_square(x):
+        return (np.exp(x), x * x), None
+
+    def function(x):
+        first, second = exp_and_square(x)
+        return first * first * second, first
+
+    gradcheck(function, [np.array([0.3, -0.5])], order=3)
+
+
 def test_05_values_may_have_several_outputs_too(declare):
     f = polar(declare, [])
     a, b = Value(3.0), Value(4.0)
@@ -376,6 +392,14 @@ def test_06_earlier_gradients_are_not_written_into():
     assert kept.tolist() == [2, 2] and x.grad.tolist() == [5, 5]
 
 
+def test_06_accumulation_borrows_allocates_then_works_in_place(monkeypatch):
+    x, totals = leaf(3), []
+    monkeypatch.setattr(graph, "iadd", lambda total, part: totals.append(total) or iadd(total, part))
+    sum(x * float(k) for k in range(5)).sum().backward()
+    assert len(totals) == 3 and all(total is x.grad for total in totals)
+    assert x.grad.tolist() == [10, 10, 10]
+
+
 def test_06_the_gradient_is_taken_at_the_captured_values():
     x, w = Tensor([1.0, 2.0], requires_grad=True), Tensor([3.0, 4.0], requires_grad=True)
     loss = (x * w * w).sum()
@@ -447,8 +471,12 @@ def test_07_reads_meet_other_uses_in_any_order():
         sum(uses[k](x) for k in order).backward()
         assert x.grad.tolist() == [6, 6, 4]
     x = Tensor(2.0, requires_grad=True)
-    (x[()] + x * x + x[...] + x).backward()
+    oldest = x[()]  # its cotangent arrives last, onto a sum of NumPy scalars
+    (oldest + x * x + x[...] + x).backward()
     assert x.grad == 7 and type(x.grad) is np.ndarray
+    oldest = x[()]
+    (oldest + x * x).backward()
+    assert x.grad == 12
 
 
 def test_07_iteration_goes_through_unstack():
