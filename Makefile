@@ -21,7 +21,7 @@ $(READY): requirements.txt pyproject.toml
 	@touch $@
 
 book: $(READY)  ## build the book from its stored outputs and print the page to open
-	@$(BIN)/python -m unrolled.site
+	@$(BIN)/unrolled book
 
 test: $(READY)  ## run every test
 	@$(STARTED); $(BIN)/python -m pytest; status=$$?; $(ELAPSED); exit $$status

@@ -1,8 +1,11 @@
-"""The `unrolled` command: execute the book's notebooks, check exercises, derive generated files."""
+"""The `unrolled` command: build the book, execute its notebooks, check exercises, derive generated files."""
 
 import os
 import sys
+import time
 from pathlib import Path
+
+from unrolled import UnrolledError
 
 INSTALL = "Install the book's tools with: python -m pip install -e '.[book]'"
 
@@ -18,6 +21,8 @@ class Group(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except UnrolledError as error:
+            raise click.ClickException(str(error)) from error
         except ModuleNotFoundError as error:
             raise click.ClickException(f"{error}. {INSTALL}") from error
 
@@ -37,6 +42,16 @@ def checkout() -> Path:
         f"{here} is not inside a checkout of the book (no _config.yml and _toc.yml here or above). "
         "Change into the checkout and run the command again."
     )
+
+
+@main.command()
+def book() -> None:
+    """Build the book from its stored outputs and name the page to open."""
+    from unrolled import site
+
+    start = time.perf_counter()
+    page = site.build(checkout())
+    click.echo(f"The book is built in {time.perf_counter() - start:.0f} s. Open {page.as_uri()}")
 
 
 @main.command()
@@ -66,27 +81,20 @@ def check(number: str, files: tuple[Path, ...]) -> None:
     from unrolled import exercises
 
     root = checkout()
-    try:
-        solution = exercises.solution_for(root, number)
-        if len(files) > 1:
-            sys.exit(_check_many(files, solution))
-        path = files[0] if files else _own(root, solution)
-        click.echo(f"Exercises in {os.path.relpath(path)}\n")
-        report = exercises.grade(path, solution)
-    except exercises.ExerciseError as error:
-        raise click.ClickException(str(error)) from error
+    solution = exercises.solution_for(root, number)
+    if len(files) > 1:
+        sys.exit(_check_many(files, solution))
+    if files:
+        path = files[0]
+    else:
+        path, made = exercises.working_copy(root, solution)
+        if made:
+            click.echo(f"{os.path.relpath(path)} is new: your own copy. Answer there, then run this command again.")
+            return
+    click.echo(f"Exercises in {os.path.relpath(path)}\n")
+    report = exercises.grade(path, solution)
     click.echo(report)
     sys.exit(not report.right)
-
-
-def _own(root: Path, solution: Path) -> Path:
-    from unrolled import exercises
-
-    path, made = exercises.working_copy(root, solution)
-    if made:
-        click.echo(f"{os.path.relpath(path)} is new: your own copy. Answer there, then run this command again.")
-        sys.exit(1)
-    return path
 
 
 def _check_many(files: tuple[Path, ...], solution: Path) -> bool:
@@ -98,7 +106,7 @@ def _check_many(files: tuple[Path, ...], solution: Path) -> bool:
     for file in files:
         try:
             line = exercises.grade(file, solution).summary()
-        except exercises.ExerciseError as error:
+        except UnrolledError as error:
             failed, line = True, f"not graded: {str(error).removeprefix(f'{file}: ')}"
         click.echo(f"{file!s:<{width}}  {line}")
     return failed
@@ -111,11 +119,8 @@ def derive(check: bool) -> None:
     from unrolled import exercises, site
 
     root = checkout()
-    try:
-        # The site first: it may write into the notebooks that the student's are made from.
-        changed = [*site.derive(root, check), *exercises.derive(root, check)]
-    except exercises.ExerciseError as error:
-        raise click.ClickException(str(error)) from error
+    # The site first: it may write into the notebooks that the student's are made from.
+    changed = [*site.derive(root, check), *exercises.derive(root, check)]
     for path in changed:
         click.echo(f"{'stale' if check else 'written'}: {os.path.relpath(path)}")
     if check and changed:

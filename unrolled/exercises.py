@@ -18,6 +18,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from unrolled import UnrolledError
 from unrolled.notebooks import NotebookError, Outcome, name, normalise, store, verify
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -29,8 +30,8 @@ _ARROW = re.compile(r"^-*>\s*(\d+) ?(.*)$", re.MULTILINE)  # the line IPython po
 _SYNTAX = re.compile(r" \([^()]*, line (\d+)\)$")
 
 
-class ExerciseError(Exception):
-    """Something stands in the way of grading; the text names the file and what to do."""
+class ExerciseError(UnrolledError):
+    """Something stands in the way of grading."""
 
 
 class NoSuchChapter(ExerciseError):
@@ -136,7 +137,7 @@ def pristine(solution: Path) -> NotebookNode:
     """Return the student notebook that belongs to a solution file."""
     try:
         nb = student(nbformat.read(solution, as_version=4))
-    except (BadSolution, NotebookError) as error:
+    except (BadSolution, NotebookError, ValueError) as error:  # ValueError: not a notebook at all
         raise BadSolution(f"{solution}: {error}") from None
     chapter = str(int(solution.name.split("-")[0]))
     for exercise in filter(None, owners(nb).values()):

@@ -21,6 +21,8 @@ import pytest
 from nbformat import NotebookNode
 from tqdm import tqdm
 
+from unrolled import UnrolledError
+
 OUTPUT_LIMIT = 300_000  # bytes a cell: figures as SVG of bounded size, in a repository of bounded size
 CELL_TIMEOUT = 600  # seconds
 
@@ -29,8 +31,8 @@ _ADDRESS = re.compile(r"\bat 0x[0-9a-f]{6,}")
 _SVG_DATE = re.compile(r"\s*<dc:date>.*?</dc:date>", re.DOTALL)
 
 
-class NotebookError(Exception):
-    """A notebook that cannot be stored as it is; the text names the file or cell and what to do."""
+class NotebookError(UnrolledError):
+    """A notebook that cannot be run or stored as it is; the text names the file or the cell."""
 
 
 # ---------------------------------------------------------------------------------------------------- normal form

@@ -5,7 +5,7 @@ from pathlib import Path
 from sphinx.application import Sphinx
 from sphinx.config import Config
 
-from unrolled.site import binder, colab, pages, public_address
+from unrolled.site import BINDER, COLAB, pages, public_address
 
 BOOK = Path(__file__).resolve().parents[1]
 
@@ -26,8 +26,8 @@ def configure(app: Sphinx, config: Config) -> None:
         # The page's name already begins with book/, so the theme needs no path_to_docs.
         "launch_buttons": {
             "notebook_interface": "jupyterlab",
-            "binderhub_url": binder(),
-            "colab_url": colab(),
+            "binderhub_url": BINDER,
+            "colab_url": COLAB,
             "jupyterlite_url": f"{pages(address)}lite/lab/index.html",
         },
     }

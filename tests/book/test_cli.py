@@ -28,7 +28,7 @@ def unrolled(*arguments):
 
 def test_check_makes_a_working_copy_first_and_grades_it_then(checkout):
     result = unrolled("check", "4")
-    assert result.exit_code == 1
+    assert result.exit_code == 0
     assert result.output == (
         "../work/04-small.ipynb is new: your own copy. Answer there, then run this command again.\n"
     )
@@ -81,6 +81,21 @@ def test_derive_writes_then_has_nothing_to_do(checkout, monkeypatch):
     assert stale.output.startswith("stale: exercises/04-small.ipynb\n") and "unrolled derive" in stale.output
     assert unrolled("derive").output == "written: exercises/04-small.ipynb\n"
     assert unrolled("derive", "--check").exit_code == 0
+
+
+def test_derive_refuses_a_malformed_address_in_one_line(checkout):
+    (checkout / "_config.yml").write_text("repository: {url: github.com/Example}")
+    result = unrolled("derive")
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {checkout}/_config.yml: repository.url is 'github.com/Example'; write")
+
+
+def test_a_solution_with_conflict_marks_is_named(checkout):
+    (checkout / "book/solutions/04-small.ipynb").write_text("<<<<<<< HEAD")
+    result = unrolled("check", "4", "ann.ipynb")
+    assert result.exit_code == 1
+    assert result.output.startswith("Exercises in") and "Error: " in result.output
+    assert "04-small.ipynb: Notebook does not appear to be JSON" in result.output
 
 
 def test_execute_runs_the_book_but_not_the_student_notebooks(checkout, monkeypatch):

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from unrolled.site import chapters, derive
+from unrolled.site import SiteError, chapters, derive, public_address
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build/html"
@@ -72,7 +72,7 @@ CONTRAST = """() => {
 
 def build(root):
     """Build the book with the command that `make book` uses."""
-    result = subprocess.run([sys.executable, "-m", "unrolled.site"], cwd=root, capture_output=True, text=True)
+    result = subprocess.run([sys.executable, "-m", "unrolled.cli", "book"], cwd=root, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout + result.stderr
 
 
@@ -181,8 +181,6 @@ def test_the_pages_are_those_of_the_table_of_contents(html):
 
 def test_while_the_address_is_empty_no_button_leads_nowhere(html):
     # The address itself decides: a checkout whose address is set has the buttons.
-    from unrolled.site import public_address
-
     text = (html / "book/2-recurrence/04-elman.html").read_text("utf8")
     assert bool(public_address(ROOT)) == ("mybinder.org" in text) == ("source-repository-button" in text)
 
@@ -190,7 +188,7 @@ def test_while_the_address_is_empty_no_button_leads_nowhere(html):
 def set_address(root, url):
     config = root / "_config.yml"
     config.write_text(re.sub(r"(?m)^  url: .*$", f'  url: "{url}"', config.read_text("utf8"), count=1), "utf8")
-    return derive(root, check=False)
+    return derive(root)
 
 
 def test_one_setting_gives_every_address(copy):
@@ -224,6 +222,22 @@ def test_one_setting_gives_every_address(copy):
     assert {name: (copy / name).read_bytes() for name in names} == before
 
 
-def test_an_address_that_is_none_is_refused(copy):
-    with pytest.raises(ValueError, match=r"write https://github.com/OWNER/NAME"):
-        set_address(copy, "github.com/Example")
+@pytest.mark.parametrize("text", ["repository: {url: ''}", "repository:\n  url:", "repository: {url: '  '}"])
+def test_an_empty_address_is_not_known_yet(text, tmp_path):
+    (tmp_path / "_config.yml").write_text(text)
+    assert public_address(tmp_path) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("repository: {url: github.com/Example}", "write https://github.com/OWNER/NAME"),
+        ("repository:", "repository.url cannot be read"),
+        ("title: Unrolled", "repository.url cannot be read"),
+        ("a: b: c", "repository.url cannot be read"),
+    ],
+)
+def test_an_address_that_is_none_is_refused(text, message, tmp_path):
+    (tmp_path / "_config.yml").write_text(text)
+    with pytest.raises(SiteError, match=message):
+        public_address(tmp_path)
