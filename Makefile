@@ -5,7 +5,7 @@ READY := .venv/ready
 STARTED = started=$$(date +%s)
 ELAPSED = echo "$@: $$(( $$(date +%s) - started )) s"
 
-.PHONY: help book test execute derive check lab clean
+.PHONY: help book test execute derive check lab bench clean
 
 help:
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-10s %s\n", $$1, $$2}'
@@ -24,7 +24,7 @@ book: $(READY)  ## build the book from its stored outputs and print the page to 
 	@$(BIN)/unrolled book
 
 test: $(READY)  ## run every test
-	@$(STARTED); $(BIN)/python -m pytest; status=$$?; $(ELAPSED); exit $$status
+	@$(STARTED); $(BIN)/python -m pytest -n auto --dist loadfile; status=$$?; $(ELAPSED); exit $$status
 
 execute: $(READY)  ## run every notebook again and store its outputs
 	@$(STARTED); $(BIN)/unrolled execute && $(BIN)/unrolled derive && $(ELAPSED)
@@ -38,6 +38,9 @@ check: $(READY)  ## check your answers to a chapter's exercises, e.g. make check
 
 lab: $(READY)  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab
+
+bench: $(READY)  ## measure the engine, and beside it those that are installed
+	@$(BIN)/python -m benchmarks
 
 clean:  ## remove the built book and caches, but neither .venv nor your answers
 	@rm -rf _build build dist .pytest_cache .ruff_cache .hypothesis

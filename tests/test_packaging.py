@@ -41,6 +41,14 @@ def test_versions_are_bounded_on_both_sides(line):
     assert {">=", "<"} <= operators, f"pyproject.toml: give {line!r} a lower and an upper bound"
 
 
+@pytest.mark.parametrize("command", [("check",), ("format", "--check")], ids=lambda command: command[0])
+def test_ruff_has_nothing_to_say(command, tracked):
+    files = [name for name in tracked if name.endswith((".py", ".ipynb"))]
+    ruff = [sys.executable, "-m", "ruff", *command, "--quiet", "--force-exclude", *files]
+    result = subprocess.run(ruff, cwd=ROOT, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout + result.stderr
+
+
 def test_minigrad_needs_numpy_alone():
     script = """
 import sys

@@ -157,6 +157,14 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(page):
     page.tab.set_viewport_size({"width": 1280, "height": 900})
 
 
+def test_a_narrow_screen_opens_the_table_of_contents(browser):
+    page = visit(browser, "book/intro", viewport={"width": 390, "height": 844}, has_touch=True)
+    page.tab.locator("button.primary-toggle:visible").tap()
+    page.tab.locator("dialog[open]").get_by_role("link", name="Elman networks").tap()
+    page.tab.wait_for_url("**/04-elman.html")
+    assert page.trouble == []
+
+
 def test_the_math_of_the_chapter_is_there_at_all(browser):
     page = visit(browser, "book/2-recurrence/04-elman")
     assert page.tab.locator("mjx-container").count() > 0
