@@ -48,12 +48,12 @@ def minigrad() -> Callable:
 
     x, *weights = data()
     W, R, b = (mg.Tensor(w, requires_grad=True) for w in weights)
+    x, h_0 = mg.Tensor(x), mg.Tensor(np.zeros((B, H), np.float32))
 
     def call() -> tuple:
-        W_transposed, R_transposed = W.T, R.T
-        h, states = np.zeros((B, H), np.float32), []
+        h, states = h_0, []
         for x_t in x:
-            h = mg.tanh(mg.matmul(x_t, W_transposed) + mg.matmul(h, R_transposed) + b)
+            h = mg.tanh(x_t @ W.T + h @ R.T + b)
             states.append(h)
         h = mg.stack(states)
         W.grad = R.grad = b.grad = None

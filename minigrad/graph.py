@@ -31,8 +31,15 @@ class Node:
     def make(cls, data: object, record: tuple | None = None) -> "Node":
         """Return a node of this class as it is, past the checks of the class's own constructor."""
         node = cls.__new__(cls)
-        Node.__init__(node, data, record is not None, record)
+        node.data, node.grad, node.requires_grad = data, None, record is not None
+        node.record, node.tick = record, next(clock)
         return node
+
+
+class Part:
+    """A cotangent with a few entries only; `add_to(total, data, owned)` adds them into one buffer for the parent."""
+
+    __slots__ = ()
 
 
 def sweep(root: Node, seed: object, floor: int = 0, create_graph: bool = False, retain_graph: bool = False) -> Iterator:
@@ -52,7 +59,7 @@ def sweep(root: Node, seed: object, floor: int = 0, create_graph: bool = False, 
             total = cotangents.get(parent)
             if total is None:
                 heappush(agenda, (-parent.tick, parent))
-            if hasattr(part, "add_to"):  # a few entries only: into one buffer a parent, so that x[t] stays linear
+            if isinstance(part, Part):  # in one buffer for all of them, so that x[t] stays linear
                 cotangents[parent] = part.add_to(total, parent.data, parent in owned)
                 owned.add(parent)
             elif total is None:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from minigrad.errors import GraphError, MinigradError
-from minigrad.graph import Node
+from minigrad.graph import Node, Part
 
 registry: dict[str, "Op"] = {}
 FAULTS = (ArithmeticError, AttributeError, IndexError, TypeError, ValueError)  # what bad operands raise
@@ -48,14 +48,15 @@ class Op:
         if create_graph:  # nodes again; the outputs are made afresh, since a record that kept them would close a cycle
             operands = [x if p is None else self.relive(p, x) for p, x in zip(parents, raw, strict=True)]
             y = picks(node) if type(y) is tuple else node
-        needs = [p is not None and p.tick >= floor for p in parents]
+        parts = None
         try:
             if self.joint:
                 gs, outputs = (g, y) if type(y) is tuple else ((g,), (y,))
+                needs = [p is not None and p.tick >= floor for p in parents]
                 parts = self.joint(gs, outputs, saved, operands, needs, **static)
             for k, parent in enumerate(parents):
-                if needs[k]:
-                    part = parts[k] if self.joint else self.rules[k](g, y, *operands, **static)
+                if parent is not None and parent.tick >= floor:
+                    part = parts[k] if parts else self.rules[k](g, y, *operands, **static)
                     yield parent, parent.conform(part, self, k)
         except MinigradError:
             raise
@@ -82,15 +83,20 @@ def op(*rules: Callable | None, joint: Callable | None = None, elementwise: bool
     def declare(forward: Callable) -> Callable:
         this = Op(forward, rules, joint, elementwise)
         registry[this.name] = this
-        defaults = forward.__kwdefaults__
+        defaults, blind = forward.__kwdefaults__, None in rules
 
         @functools.wraps(forward)
         def apply(*operands: object, **static: object) -> object:
+            kind, parents, needed = None, [], False
             for x in operands:
                 if isinstance(x, Node):
-                    kind = x.kind
-                    break
-            else:
+                    kind = kind or x.kind
+                    if x.requires_grad:
+                        parents.append(x)
+                        needed = True
+                        continue
+                parents.append(None)
+            if kind is None:
                 return forward(*operands, **static)[0] if joint else forward(*operands, **static)
             if defaults:
                 static = defaults | static
@@ -102,12 +108,10 @@ def op(*rules: Callable | None, joint: Callable | None = None, elementwise: bool
             except FAULTS as error:
                 raise kind.explain(this.name, raw, static, error) from error
             y, saved = y if joint else (y, None)
-            parents = None
-            if mode.recording:
-                parents = [x if isinstance(x, Node) and x.requires_grad else None for x in operands]
-                if not joint:
-                    parents = [p if rule else None for p, rule in zip(parents, rules, strict=True)]
-            if not parents or not any(p is not None for p in parents):
+            if blind:
+                parents = [p if rule else None for p, rule in zip(parents, rules, strict=True)]
+                needed = any(p is not None for p in parents)
+            if not (needed and mode.recording):
                 return tuple(kind.wrap(out, None, raw) for out in y) if type(y) is tuple else kind.wrap(y, None, raw)
             record = (this, parents, raw, static, saved)
             if type(y) is tuple:
@@ -123,8 +127,8 @@ def op(*rules: Callable | None, joint: Callable | None = None, elementwise: bool
 elementwise = functools.partial(op, elementwise=True)
 
 
-class Part:
-    """The cotangent of one output among several; its slot in the list is filled when it arrives."""
+class Slot(Part):
+    """The cotangent of one output among several, put in its place in the list."""
 
     def __init__(self, g: object, k: int):
         self.g, self.k = g, k
@@ -144,7 +148,7 @@ class Pick:
     def pull(node: Node, g: object, floor: int, create_graph: bool) -> Iterator:
         _, hidden, k = node.record
         if hidden.tick >= floor:
-            yield hidden, Part(g, k)
+            yield hidden, Slot(g, k)
 
 
 def picks(hidden: Node) -> tuple[Node, ...]:

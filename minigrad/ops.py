@@ -12,7 +12,7 @@ import numpy as np
 
 from minigrad.backend import namespace
 from minigrad.errors import DTypeError, GraphError, ShapeError
-from minigrad.graph import Node
+from minigrad.graph import Node, Part
 from minigrad.op import elementwise, op
 
 # --- elementwise, two operands ---------------------------------------------------------------------------------------
@@ -179,6 +179,8 @@ def unbroadcast(g, shape):
     if g.shape == shape:
         return g
     lead = g.ndim - len(shape)
+    if g.shape[lead:] == shape:  # a bias: only new axes in front
+        return sum(g, axis=tuple(range(lead)))
     axes = tuple(range(lead)) + tuple(k + lead for k, n in enumerate(shape) if n == 1 and g.shape[k + lead] != 1)
     return reshape(sum(g, axis=axes), shape=shape)
 
@@ -229,7 +231,7 @@ def swap(x):
 # --- indexing --------------------------------------------------------------------------------------------------------
 
 
-class Scatter:
+class Scatter(Part):
     """The cotangent of x[index]: `g` at the index, zero elsewhere, added into one buffer for all reads of x."""
 
     def __init__(self, g, index):

@@ -49,15 +49,18 @@ class Tensor(Operand):
 
     @staticmethod
     def lower(op: Op, operands: tuple) -> list:
-        raw, dtypes = [], set()
+        raw, dtype = [], None
         for x in operands:
             if isinstance(x, Tensor):
                 x = x.data
-                dtypes.add(x.dtype)
+                if dtype is None:
+                    dtype = x.dtype
+                elif x.dtype is not dtype:
+                    return lower_mixed(op, operands)
             elif not (op.elementwise and type(x) in (float, int)):
                 return lower_mixed(op, operands)
             raw.append(x)
-        return raw if len(dtypes) == 1 else lower_mixed(op, operands)
+        return raw
 
     @staticmethod
     def explain(name: str, raw: list, static: dict, error: Exception) -> Exception:
@@ -70,9 +73,12 @@ class Tensor(Operand):
         return kind(f"{name} of shapes {shapes}{given}: {error}")
 
     def conform(self, part: object, op: Op, k: int) -> object:
-        if hasattr(part, "add_to"):
+        x = self.data
+        if type(part) is np.ndarray and part.shape == x.shape and part.dtype is x.dtype:
             return part
-        shape, given = self.data.shape, getattr(part, "shape", None)
+        if isinstance(part, graph.Part):
+            return part
+        shape, given = x.shape, getattr(part, "shape", None)
         if given != shape:
             if given is None or not op.elementwise or not broadcasts(shape, given):
                 raise ShapeError(
@@ -80,7 +86,7 @@ class Tensor(Operand):
                     f"for an operand of shape {shape}; a rule returns its operand's shape"
                 )
             part = ops.unbroadcast(part, shape)
-        return part if part.dtype == self.data.dtype else ops.astype(part, dtype=self.data.dtype)
+        return part if part.dtype == x.dtype else ops.astype(part, dtype=x.dtype)
 
     def own(self, cotangent: np.ndarray, owned: bool) -> np.ndarray:
         return cotangent if owned and isinstance(cotangent, np.ndarray) else np.array(cotangent)
