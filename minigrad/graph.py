@@ -37,9 +37,7 @@ class Node:
 
 
 class Part:
-    """A cotangent with a few entries only; `add_to(total, data, owned)` adds them into one buffer for the parent."""
-
-    __slots__ = ()
+    """A cotangent of which few entries are not 0; `add_to(total, data, owned)` adds them to the parent's buffer."""
 
 
 def sweep(root: Node, seed: object, floor: int = 0, create_graph: bool = False, retain_graph: bool = False) -> Iterator:
@@ -83,7 +81,7 @@ def backward(root: Node, seed: object = None, retain_graph: bool = False) -> Non
 
 def grad(
     root: Node,
-    inputs: Node | Sequence[Node],
+    inputs: Node | Sequence,
     seed: object = None,
     create_graph: bool = False,
     retain_graph: bool | None = None,
@@ -92,14 +90,13 @@ def grad(
 
     With `create_graph` the result is itself differentiable. Ends in the inputs: leaves' `.grad` stays untouched.
     """
-    wanted = (inputs,) if isinstance(inputs, Node) else tuple(inputs)
+    wanted = [inputs] if isinstance(inputs, Node) else list(inputs)
     if not all(node.requires_grad for node in wanted):
         raise GraphError("grad: an input does not require a gradient; make it so before the forward pass")
     floor = min((node.tick for node in wanted), default=0)  # nothing older can depend on an input
     retain_graph = create_graph if retain_graph is None else retain_graph
     found, start = dict.fromkeys(wanted), root.seed(seed)
-    if create_graph:
-        start = seed if isinstance(seed, Node) else root.wrap(start)
+    start = start if not create_graph else seed if isinstance(seed, Node) else root.wrap(start)
     for node, cotangent, owned in sweep(root, start, floor, create_graph, retain_graph):
         if node in found:
             found[node] = cotangent if create_graph else root.wrap(node.own(cotangent, owned))

@@ -70,7 +70,8 @@ def notebook(text: str, address: str) -> str:
 import sys
 
 if "google.colab" in sys.modules:
-    %pip install -q "unrolled @ git+{address}" matplotlib statsmodels
+    repository = "{address}"
+    %pip install -q matplotlib statsmodels git+{{repository}}
 elif sys.platform == "emscripten":
     import piplite
 

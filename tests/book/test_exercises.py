@@ -48,7 +48,6 @@ WRONG = [
     for wrong in misconceptions(chapter)
 ]
 each_chapter = pytest.mark.parametrize("solution", SOLUTIONS.values(), ids=SOLUTIONS)
-with_exercises = pytest.mark.parametrize("solution", list(dict.fromkeys(param.values[0] for param in EXERCISES)))
 each_exercise = pytest.mark.parametrize(("solution", "exercise"), EXERCISES)
 quiet = pytest.mark.filterwarnings("ignore:FigureCanvasAgg is non-interactive:UserWarning")
 
@@ -101,13 +100,13 @@ def test_exercise_has_two_misconceptions(solution, exercise):
     assert len(names) >= 2, f"name two wrong answers in tests/book/misconceptions/ch{solution.name[:2]}.py"
 
 
-@with_exercises
+@each_chapter
 def test_grader_accepts_the_solutions(solution):
     report = exercises.grade(solution, solution)
     assert report.right, str(report)
 
 
-@with_exercises
+@each_chapter
 def test_grader_ignores_edited_checks(solution, tmp_path):
     nb = exercises.pristine(solution)
     owner = exercises.owners(nb)

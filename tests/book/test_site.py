@@ -51,6 +51,7 @@ CONTRAST = """() => {
   const behind = element => element
     ? over(rgba(getComputedStyle(element).backgroundColor), behind(element.parentElement))
     : [255, 255, 255];
+  const opacity = element => element ? getComputedStyle(element).opacity * opacity(element.parentElement) : 1;
   const luminance = colour => colour
     .map(c => c / 255).map(c => c <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4)
     .reduce((sum, c, i) => sum + c * [0.2126, 0.7152, 0.0722][i], 0);
@@ -62,7 +63,9 @@ CONTRAST = """() => {
     if (!text || !element.checkVisibility({visibilityProperty: true, opacityProperty: true})) continue;
     if (element.closest("script, style, mjx-assistive-mml, .headerlink, [hidden]")) continue;
     const back = behind(element);
-    const light = [luminance(over(rgba(getComputedStyle(element).color), back)), luminance(back)].sort((a, b) => b - a);
+    const [r, g, b, alpha] = rgba(getComputedStyle(element).color);
+    const front = over([r, g, b, alpha * opacity(element)], back);
+    const light = [luminance(front), luminance(back)].sort((a, b) => b - a);
     const ratio = (light[0] + 0.05) / (light[1] + 0.05);
     if (ratio < 4.5) pale.push(`${text.slice(0, 40)}: ${ratio.toFixed(2)}`);
   }
@@ -131,8 +134,8 @@ def test_mathematics_is_rendered(page):
 
 def test_every_image_has_a_description(page):
     # The logo stands beside its name and needs no other.
-    images = page.tab.locator("img:not(.logo__image)").evaluate_all(
-        "images => images.map(image => [image.src, image.alt])"
+    images = page.tab.locator("img:not(.logo__image), article :is(object, svg):not(button *)").evaluate_all(
+        "images => images.map(image => [image.src || image.outerHTML, image.alt || image.ariaLabel || ''])"
     )
     bad = [src for src, alt in images if len(alt.strip()) < 5 or re.search(r"_images/|[0-9a-f]{32}", alt)]
     assert not bad, f"give the cells that draw these `mystnb.image.alt` metadata: {bad}"
