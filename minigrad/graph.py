@@ -80,12 +80,8 @@ def backward(root: Node, seed: object = None, retain_graph: bool = False) -> Non
 
 
 def grad(
-    root: Node,
-    inputs: Node | Sequence,
-    seed: object = None,
-    create_graph: bool = False,
-    retain_graph: bool | None = None,
-) -> Node | tuple[Node | None, ...] | None:
+    root: Node, inputs: Node | Sequence, seed: object = None, create_graph: bool = False, retain_graph: object = None
+) -> Node | tuple | None:
     """Return the gradient of `root` with respect to a node, or a tuple for several; None where it does not depend.
 
     With `create_graph` the result is itself differentiable. Ends in the inputs: leaves' `.grad` stays untouched.
