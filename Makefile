@@ -24,7 +24,7 @@ book: $(READY)  ## build the book from its stored outputs and print the page to 
 	@$(BIN)/unrolled book
 
 test: $(READY)  ## run every test
-	@$(STARTED); $(BIN)/python -m pytest -n auto --dist loadfile; status=$$?; $(ELAPSED); exit $$status
+	@$(STARTED); $(BIN)/python -m pytest -n auto --dist loadgroup; status=$$?; $(ELAPSED); exit $$status
 
 execute: $(READY)  ## run every notebook again and store its outputs
 	@$(STARTED); $(BIN)/unrolled execute && $(BIN)/unrolled derive && $(ELAPSED)

@@ -11,6 +11,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 
+def pytest_collection_modifyitems(items):
+    """The longest first: else one core sets up a fresh environment while the others have nothing left to do."""
+    items.sort(key=lambda item: "network" not in item.fixturenames)
+
+
 @pytest.fixture(scope="session")
 def tracked():
     """The files that git would hand to someone who clones the repository."""

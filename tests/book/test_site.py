@@ -26,6 +26,8 @@ QUIET = [
 ]
 # Other extensions and the theme log what they do; only trouble counts.
 TROUBLE = {"error", "warning"}
+# One worker builds the site and opens its pages.
+pytestmark = pytest.mark.xdist_group("site")
 
 # The visible text of the article in its source form: without code, and without what MathJax has rendered.
 PROSE = """() => {
