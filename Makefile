@@ -16,15 +16,14 @@ $(READY): requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import venv, ensurepip' 2>/dev/null || \
 	  { echo "Python's venv module is missing; on Debian or Ubuntu: sudo apt-get install python3-venv" >&2; exit 1; }
 	@echo "Setting up .venv (some minutes the first time)"
-	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@touch $@
+	@$(STARTED); $(PYTHON) -m venv .venv && \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt && touch $@ && $(ELAPSED)
 
 book: $(READY)  ## build the book from its stored outputs and print the page to open
 	@$(BIN)/unrolled book
 
 test: $(READY)  ## run every test
-	@$(STARTED); $(BIN)/python -m pytest -n auto --dist loadgroup; status=$$?; $(ELAPSED); exit $$status
+	@$(STARTED); $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup; status=$$?; $(ELAPSED); exit $$status
 
 execute: $(READY)  ## run every notebook again and store its outputs
 	@$(STARTED); $(BIN)/unrolled execute && $(BIN)/unrolled derive && $(ELAPSED)
