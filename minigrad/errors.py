@@ -17,6 +17,10 @@ class DTypeError(MinigradError, TypeError):
     """Data of a type that the operation cannot take."""
 
 
+class OptionError(MinigradError, ValueError):
+    """A setting outside the values that it can take: a size below 1, a negative learning rate."""
+
+
 class DeviceError(MinigradError, RuntimeError):
     """A device that is not there, or operands on different devices."""
 

@@ -1,28 +1,59 @@
-"""Optimisers and gradient clipping. They rebind `.data` and `.grad`, and never write into an array."""
+"""Optimisers, learning-rate schedules and gradient clipping.
+
+Optimisers and clipping rebind `.data` and `.grad`, and never write into an array. A schedule is a function of the step
+that returns a factor; factors multiply, and the training loop sets the rate:
+
+    optimizer.lr = 1e-3 * warmup(step, 100) * cosine(step, 1000)
+"""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from minigrad.errors import GraphError, NonFiniteError
+from minigrad.errors import GraphError, NonFiniteError, OptionError
 from minigrad.graph import Node
+from minigrad.state import matched
+
+FRACTIONS = {"momentum", "alpha", "betas"}  # at least 0 and below 1; every other setting: at least 0
+
+
+def checked(name: str, value: object) -> object:
+    """Return a setting as a float (two for betas, a bool for nesterov); OptionError where it cannot be."""
+    if name == "nesterov":
+        return bool(value)
+    top = 1 if name in FRACTIONS else math.inf
+    try:
+        value = tuple(map(float, value)) if name == "betas" else float(value)
+        fits = all(0 <= x < top for x in np.ravel(value)) and (name != "betas" or len(value) == 2)
+    except (TypeError, ValueError):
+        fits = False
+    if not fits:
+        kind = "two numbers" if name == "betas" else "a finite number" if top == math.inf else "a number"
+        raise OptionError(f"{name} must be {kind} of at least 0{' and below 1' if top == 1 else ''}, not {value!r}")
+    return value
 
 
 class Optimizer:
     """What all optimisers share: the parameters and the learning rate `lr`, which may be changed at any time."""
 
-    def __init__(self, params: Iterable[Node], lr: float):
-        self.params, self.lr = list(params), lr
+    running: tuple[str, ...] = ()  # the lists, one entry a parameter, that an optimiser keeps from step to step
+
+    def __init__(self, params: Iterable[Node], **settings: object):
+        self.params, self.settings = list(params), tuple(settings)
         if not self.params:
-            raise ValueError("the optimiser was given no parameters")
+            raise OptionError("the optimiser was given no parameters")
         for k, p in enumerate(self.params):
             if not isinstance(p, Node) or not p.requires_grad or p.record is not None:
                 raise GraphError(f"parameter {k} is not a leaf that requires a gradient")
         if len(set(self.params)) < len(self.params):
-            raise ValueError("a parameter was given twice; it would move twice at every step")
-        if not lr > 0:
-            raise ValueError(f"the learning rate lr must be above 0, not {lr}")
+            raise OptionError("a parameter was given twice; it would move twice at every step")
+        for name, value in settings.items():
+            setattr(self, name, checked(name, value))
+        if self.lr == 0:
+            raise OptionError("lr must be above 0 at the start; a schedule may set it to 0 later")
+        for name in self.running:
+            setattr(self, name, [0.0 if type(p.data) is float else np.zeros_like(p.data) for p in self.params])
 
     def zero_grad(self) -> None:
         """Forget the gradients of the parameters."""
@@ -31,6 +62,7 @@ class Optimizer:
 
     def step(self) -> None:
         """Move every parameter that has a gradient; a NaN or an infinity in any gradient raises NonFiniteError."""
+        lr = checked("lr", self.lr)
         for k, p in enumerate(self.params):
             if p.grad is not None and not np.isfinite(p.grad).all():
                 raise NonFiniteError(
@@ -39,35 +71,86 @@ class Optimizer:
                 )
         for k, p in enumerate(self.params):
             if p.grad is not None:
-                p.data = p.own(p.data - float(self.lr) * self.update(k, p.grad), True)
+                p.data = p.own(p.data - lr * self.update(k, p.grad), True)
 
     def update(self, k: int, g: np.ndarray) -> np.ndarray:
         """Return what to subtract from parameter `k`, in units of `lr`, given its gradient."""
         raise NotImplementedError
 
+    def state_dict(self) -> dict[str, object]:
+        """Return the settings by name, and what is kept for parameter k as `name.k`: a snapshot, as a Module's is."""
+        kept = {f"{name}.{k}": x for name in self.running for k, x in enumerate(getattr(self, name))}
+        return {name: getattr(self, name) for name in self.settings} | kept
+
+    def load_state_dict(self, state: Mapping[str, object]) -> None:
+        """Continue where the optimiser of `state` stood; raises, changing nothing, where names or shapes differ."""
+        new = matched(f"{type(self).__name__}.load_state_dict", self.state_dict(), state)
+        settings = {name: checked(name, new[name]) for name in self.settings}
+        kept = {name: [new[f"{name}.{k}"] for k in range(len(self.params))] for name in self.running}
+        vars(self).update(settings | kept)
+
 
 class SGD(Optimizer):
-    """Stochastic gradient descent, p <- p - lr v with v <- momentum v + g (Polyak 1964; v = g without momentum)."""
+    """Stochastic gradient descent, p <- p - lr v with v <- momentum v + g (Polyak 1964; v = g without momentum).
 
-    def __init__(self, params: Iterable[Node], lr: float, momentum: float = 0.0):
-        super().__init__(params, lr)
-        self.momentum = float(momentum)
-        self.velocity = [0.0] * len(self.params)
+    `nesterov` moves by momentum v + g instead, the gradient seen from one step ahead (Sutskever et al. 2013, eq. 3-4,
+    in the form of PyTorch, whose p is the point looked ahead to). `weight_decay` adds weight_decay p to g.
+    """
+
+    running = ("velocity",)
+
+    def __init__(
+        self,
+        params: Iterable[Node],
+        lr: float,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+    ):
+        super().__init__(params, lr=lr, momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
+        if self.nesterov and not self.momentum:
+            raise OptionError("nesterov needs a momentum above 0")
 
     def update(self, k: int, g: np.ndarray) -> np.ndarray:
-        self.velocity[k] = self.momentum * self.velocity[k] + g if self.momentum else g
-        return self.velocity[k]
+        if self.weight_decay:
+            g = g + self.weight_decay * self.params[k].data
+        if not self.momentum:
+            return g
+        self.velocity[k] = v = self.momentum * self.velocity[k] + g
+        return self.momentum * v + g if self.nesterov else v
+
+
+class RMSprop(Optimizer):
+    """RMSprop (Tieleman & Hinton 2012, lecture 6.5): the gradient over the root of its running mean square.
+
+    `alpha` is how much of the mean is kept (0.9 in the lecture; by default 0.99, as in PyTorch). `eps` is added to the
+    root, not under it.
+    """
+
+    running = ("square",)
+
+    def __init__(self, params: Iterable[Node], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8):
+        super().__init__(params, lr=lr, alpha=alpha, eps=eps)
+
+    def update(self, k: int, g: np.ndarray) -> np.ndarray:
+        self.square[k] = self.alpha * self.square[k] + (1 - self.alpha) * g * g
+        return g / (self.square[k] ** 0.5 + self.eps)
 
 
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, Algorithm 1): steps scaled by running means of the gradient and of its square."""
 
+    running = ("steps", "mean", "square")
+
     def __init__(
-        self, params: Iterable[Node], lr: float = 1e-3, betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8
+        self,
+        params: Iterable[Node],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
     ):
-        super().__init__(params, lr)
-        self.betas, self.eps = tuple(map(float, betas)), float(eps)
-        self.steps, self.mean, self.square = ([0] * len(self.params) for _ in range(3))
+        super().__init__(params, lr=lr, betas=betas, eps=eps)
+        self.steps = [0] * len(self.params)
 
     def update(self, k: int, g: np.ndarray) -> np.ndarray:
         beta1, beta2 = self.betas
@@ -79,14 +162,64 @@ class Adam(Optimizer):
         return unbiased / (scale + self.eps)
 
 
+class AdamW(Adam):
+    """Adam with decoupled weight decay, p <- p - lr (step of Adam + weight_decay p).
+
+    Source: Loshchilov & Hutter 2019, Algorithm 2. As in PyTorch, `lr` scales the decay, too.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Node],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ):
+        super().__init__(params, lr, betas, eps)
+        self.weight_decay = checked("weight_decay", weight_decay)
+        self.settings += ("weight_decay",)
+
+    def update(self, k: int, g: np.ndarray) -> np.ndarray:
+        return super().update(k, g) + self.weight_decay * self.params[k].data
+
+
+# --- schedules: factors of the learning rate, steps counted from 0 ---------------------------------------------------
+
+
+def warmup(step: int, steps: int) -> float:
+    """Return a factor that rises in a line over the first `steps` steps, and is 1 from then on."""
+    return min(1.0, (step + 1) / steps) if steps else 1.0
+
+
+def cosine(step: int, steps: int, end: float = 0.0) -> float:
+    """Return a factor that falls from 1 to `end` over `steps` steps as half a cosine wave, and stays there.
+
+    Source: Loshchilov & Hutter 2017 (SGDR), eq. 5, without restarts.
+    """
+    return end + (1 - end) * (1 + math.cos(math.pi * min(1.0, step / max(steps, 1)))) / 2
+
+
+def exponential(step: int, rate: float, every: int = 1) -> float:
+    """Return rate ** (step // every): a decay at every step, or in stairs."""
+    return rate ** (step // every)
+
+
+# --- clipping --------------------------------------------------------------------------------------------------------
+
+
+def with_gradients(params: Iterable[Node] | Node) -> list[Node]:
+    return [p for p in ([params] if isinstance(params, Node) else params) if p.grad is not None]
+
+
 def clip_grad_norm_(params: Iterable[Node] | Node, max_norm: float) -> float:
     """Scale all gradients together so that their common Euclidean norm is at most `max_norm`; return it as it was.
 
     Source: Pascanu, Mikolov & Bengio 2013, Algorithm 1. Raises NonFiniteError where the norm is NaN or infinite.
     """
-    params = [p for p in ([params] if isinstance(params, Node) else params) if p.grad is not None]
+    params = with_gradients(params)
     if not max_norm >= 0:
-        raise ValueError(f"clip_grad_norm_: max_norm must not be below 0, as {max_norm} is")
+        raise OptionError(f"clip_grad_norm_: max_norm must not be below 0, as {max_norm} is")
     norm = math.sqrt(sum(float(np.sum(np.square(p.grad, dtype=np.float64))) for p in params))
     if not math.isfinite(norm):
         raise NonFiniteError(f"clip_grad_norm_: the norm of the gradients is {norm}; clipping cannot mend that")
@@ -94,3 +227,19 @@ def clip_grad_norm_(params: Iterable[Node] | Node, max_norm: float) -> float:
         for p in params:
             p.grad = p.own(p.grad * float(max_norm / norm), True)
     return norm
+
+
+def clip_grad_value_(params: Iterable[Node] | Node, clip_value: float) -> None:
+    """Clip every entry of every gradient to [-clip_value, clip_value]; an infinity is clipped, too.
+
+    Source: Mikolov 2012 (thesis). Raises NonFiniteError, changing nothing, where an entry is NaN.
+    """
+    params = with_gradients(params)
+    if not clip_value >= 0:
+        raise OptionError(f"clip_grad_value_: clip_value must not be below 0, as {clip_value} is")
+    for p in params:
+        if np.isnan(p.grad).any():
+            raise NonFiniteError(f"clip_grad_value_: a gradient of shape {np.shape(p.grad)} holds a NaN")
+    for p in params:
+        clipped = np.clip(p.grad, -float(clip_value), float(clip_value))
+        p.grad = p.own(clipped.item() if type(p.grad) is float else clipped, True)
