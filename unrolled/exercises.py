@@ -76,21 +76,20 @@ def student(solution: NotebookNode) -> NotebookNode:
     nb = normalise(solution)
     nb.cells = [cell for cell in nb.cells if "solution" not in cell.metadata.get("tags", ())]
     answers = [label(cell.source) for cell in nb.cells if cell.cell_type == "code" and label(cell.source)]
-    cells = Counter(owners(nb).values())
+    owner = owners(nb)
+    cells = Counter(owner.values())
     for exercise in answers:
         if answers.count(exercise) > 1:
             raise BadSolution(f"exercise {exercise} has {answers.count(exercise)} answer cells; keep one.")
         if cells[exercise] < 2:
             raise BadSolution(f"exercise {exercise} has no check; put a code cell right after its answer cell.")
-    seen = False
     for cell in nb.cells:
-        if cell.cell_type != "code":
-            continue
-        seen = seen or label(cell.source) is not None
-        if BEGIN in cell.source or END in cell.source or label(cell.source):
+        if cell.cell_type == "code" and (BEGIN in cell.source or END in cell.source or label(cell.source)):
             cell.source = _stub(cell)
-        if seen:  # from the first answer on, an output may give a solution away or be another answer's
+        if owner.get(cell.id):  # an answer or a check; what is given needs no answer, so its output gives none away
             cell.outputs, cell.execution_count = [], None
+    if nb.cells:
+        nb.cells[0].source = nb.cells[0].source.replace("# Solutions", "# Exercises", 1)
     return nb
 
 

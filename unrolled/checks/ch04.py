@@ -1,24 +1,28 @@
 """Checks of the exercises on Elman networks. Each tries properties in turn, its hint speaking to one mistake."""
 
 from collections.abc import Callable
+from itertools import permutations
 
 import numpy as np
 
 from minigrad import Tensor, Value, grad, nn, tanh
-from minigrad.tensor import Tensor as Node
-from unrolled.checks import check, close, passed
+from minigrad.errors import ShapeError
+from unrolled.checks import CheckFailed, check, close, passed
 
 
 def check_1(count_parameters: Callable) -> None:
     """The number of parameters, for several sizes."""
-    for I, H, O in (1, 8, 1), (3, 5, 2), (7, 4, 6):  # noqa: E741 (the book's symbols)
+    for I, H, O in (3, 5, 2), (1, 8, 1), (7, 4, 6):  # noqa: E741 (the book's symbols)
         right = H * I + H * H + H + O * H + O
         mistakes = {
             "The biases are parameters, too: b has H entries and b_y has O.": right - H - O,
+            "The output has parameters as well: V and b_y.": right - O * H - O,
+            "One bias is missing: b_y, with O entries.": right - O,
+            "One bias is missing: b, with H entries.": right - H,
             "The recurrent weights R are missing: they lead from every hidden unit to every hidden unit.": right
             - H * H,
             "There is one bias for the hidden state, b. (PyTorch has two; only their sum matters.)": right + H,
-            "Right for I = 1, H = 8, O = 1 only: the number has to follow from the sizes.": 89,
+            "89 is the number for I = 1, H = 8, O = 1; here it has to follow from the sizes.": 89,
         }
         close(count_parameters(I, H, O), right, f"Wrong for I = {I}, H = {H}, O = {O}.", mistakes=mistakes)
     passed("4.1")
@@ -40,10 +44,13 @@ def check_2(step: Callable) -> None:
         "The non-linearity is tanh here, not the logistic function.": 1 / (1 + np.exp(-(x @ W.T + h @ R.T + b))),
         "That is the pre-activation; apply tanh to it.": x @ W.T + h @ R.T + b,
     }
-    y = step(*given.values())
+    try:
+        y = step(*given.values())
+    except ShapeError as error:
+        raise CheckFailed(f"{error}. A row is a sequence, so W x reads x @ W.T in code.") from None
     close(y, right, "Compare with tanh(W x + R h + b) for one sequence, by hand.", mistakes=mistakes)
     cut = "The values are right, but no gradient reaches {}: something left the graph, by .data or .detach()."
-    check(isinstance(y, Node) and y.requires_grad, cut.format("the arguments"))
+    check(isinstance(y, Tensor) and y.requires_grad, cut.format("the arguments"))
     weights = rng.standard_normal(y.shape)
     found = grad(y, list(given.values()), seed=weights)
     delta = weights * (1 - right**2)
@@ -63,12 +70,20 @@ def check_3(stretches: Callable) -> None:
             part.shape == (7, 40, 1), f"For length 7 and count 40 the {name} have shape {part.shape}, not (7, 40, 1)."
         )
     shift = targets - inputs
-    check(not (shift == 0).all(), "Each target is the input of the same step: the net need only copy what it sees.")
+    check(
+        not (shift == 0).all(),
+        "Inputs and targets are the same bits: each target is the input of its own step, which the net need only copy.",
+    )
     check(not (shift == -1).all(), "The targets are the inputs of the step before: that asks the net to remember.")
     check((shift == 1).all(), "The target of each step must be the input that comes next in the stream.")
     check((np.diff(inputs, axis=0) == 1).all(), "Along a stretch the inputs must follow each other as in the stream.")
     again = np.asarray(stretches(stream, 7, 40, np.random.default_rng(1))[0])
     check((inputs != again).any(), "Another generator gives the same stretches: draw their starts with rng.")
+    starts = inputs[0, :, 0]
+    check(len(set(starts)) > 20, "All stretches start at the same place: draw a start for each of them.")
+    check(len(set(starts % 3)) == 3, "All stretches start at the same phase, which gives the secret away.")
+    shortest = stretches(stream[:8], 7, 40, np.random.default_rng(0))
+    check(np.shape(shortest[1]) == (7, 40, 1), "A stretch of 7 steps and the bit after it must fit into 8 bits.")
     passed("4.3")
 
 
@@ -107,7 +122,13 @@ def check_4(gradients: Callable) -> None:
             ),
             "All signs are reversed: with L = (h2 - d)^2 / 2 the derivative starts with h2 - d.": [-g for g in right],
         }  # fmt: skip
-        close(gradients(w, r, b, x1, x2, d), right, "Compare each of the three with a difference.", mistakes=mistakes)
+        answer = gradients(w, r, b, x1, x2, d)
+        mistakes["The three are right, but not in the order dL/dw, dL/dr, dL/db."] = next(
+            (other for other in permutations(right) if other != tuple(right) and np.allclose(answer, other)), None
+        )
+        ok = [name for name, a, b in zip(("dL/dw", "dL/dr", "dL/db"), answer, right, strict=True) if np.isclose(a, b)]
+        hint = f"Right: {', '.join(ok) or 'none of the three'}. A parameter collects one term for each step it acts in."
+        close(answer, right, hint, mistakes=mistakes)
     passed("4.4")
 
 
@@ -123,8 +144,9 @@ def check_5(read_in_pieces: Callable) -> None:
         "The last, shorter piece is missing.": whole[:8],
     }
     states = read_in_pieces(rnn, x, 4)
+    check(not isinstance(states, tuple), "It returned several things; return the states of all steps only.")
     close(states, whole, "The states must be those of one long run.", mistakes=mistakes)
-    check(isinstance(states, Node), "Return a Tensor: mg.concatenate keeps the graph within the pieces.")
+    check(isinstance(states, Tensor), "Return a Tensor: mg.concatenate keeps the graph within the pieces.")
     check(
         states.requires_grad,
         "The values are right, but training is no longer possible: detach the state only, not the output.",
@@ -192,13 +214,15 @@ def check_6(write: Callable) -> None:
 def check_7(errors: dict) -> None:
     """Errors at the predictable bits, for three sizes and five seeds."""
     check(isinstance(errors, dict) and set(errors) == {1, 2, 8}, "errors must have the keys 1, 2 and 8.")
+    for hidden, of_seeds in errors.items():
+        check(np.shape(of_seeds) == (5,), f"errors[{hidden}] must be a list of five numbers, one for each seed.")
     table = {hidden: np.asarray(errors[hidden], float) for hidden in (1, 2, 8)}
     for hidden, e in table.items():
-        check(e.shape == (5,), f"For {hidden} units there are {e.size} errors; five seeds give five.")
-        check(np.isfinite(e).all() and (e >= 0).all(), f"The errors for {hidden} units are not all finite and above 0.")
         check(
-            len(set(e.tolist())) == 5, f"For {hidden} units all runs agree exactly: use the seed in default_rng(seed)."
+            np.isfinite(e).all() and (e >= 0).all(), f"The errors in errors[{hidden}] are not all finite and above 0."
         )
+        check(len(set(e.tolist())) > 1, f"All runs in errors[{hidden}] agree exactly: use default_rng(seed).")
+    check(table[1].mean() < 0.35, "Above chance: is that the root of the mean squared error?")
     best = table[8].mean()
     check(
         not 0.14 < best < 0.21,

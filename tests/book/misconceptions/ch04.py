@@ -94,8 +94,10 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("4.1", "forgets the biases", count("H * I + H * H + O * H"), "biases"),
     Misconception("4.1", "forgets the recurrent weights", count("H * I + H + O * H + O"), "recurrent weights R"),
     Misconception("4.1", "two biases as in PyTorch", count("H * I + H * H + 2 * H + O * H + O"), "one bias"),
+    Misconception("4.1", "forgets the output", count("H * I + H * H + H"), "V and b_y"),
     Misconception("4.1", "right for the chapter's net only", count("89"), "follow from the sizes"),
     Misconception("4.2", "R not transposed", step("mg.tanh(x @ W.T + h @ R + b)"), "h @ R.T"),
+    Misconception("4.2", "copies the equation", step("mg.tanh(W @ x + R @ h + b)"), "x @ W.T in code"),
     Misconception("4.2", "no bias", step("mg.tanh(x @ W.T + h @ R.T)"), "bias"),
     Misconception("4.2", "logistic function", step("mg.sigmoid(x @ W.T + h @ R.T + b)"), "not the logistic"),
     Misconception(
@@ -107,7 +109,10 @@ MISCONCEPTIONS: list[Misconception] = [
         step("Tensor(np.tanh(x.data @ W.data.T + h.data @ R.data.T + b.data))"),
         "no gradient reaches the arguments",
     ),
-    Misconception("4.3", "keeps the copy", stretches("stream[at], stream[at]"), "copy"),
+    Misconception("4.3", "keeps the copy", stretches("stream[at], stream[at]"), "need only copy"),
+    Misconception(
+        "4.3", "the phase leaks", stretches("stream[at], stream[at + 1]", "3 * rng.integers(100, size=count)"), "secret"
+    ),
     Misconception("4.3", "predicts the past", stretches("stream[at], stream[at - 1]"), "step before"),
     Misconception("4.3", "two steps ahead", stretches("stream[at], stream[at + 2]"), "comes next"),
     Misconception(
@@ -135,6 +140,15 @@ MISCONCEPTIONS: list[Misconception] = [
         "path without r",
         gradients("(delta2 * x2 + delta1 * x1, delta2 * h1, delta2 + delta1)", back="(1 - h1**2)"),
         "leads through r",
+    ),
+    Misconception(
+        "4.4", "b counted once", gradients("(delta2 * x2 + delta1 * x1, delta2 * h1, delta2)"), "dL/dw, dL/dr."
+    ),
+    Misconception(
+        "4.4",
+        "right numbers, wrong order",
+        gradients("(delta2 * h1, delta2 * x2 + delta1 * x1, delta2 + delta1)"),
+        "not in the order",
     ),
     Misconception(
         "4.5",
