@@ -8,7 +8,13 @@ import numpy as np
 from minigrad.errors import DeviceError, DTypeError
 
 # What `math` lacks, so that an operation reads the same for a float and for an array.
-SCALARS = SimpleNamespace(**vars(math), abs=abs, maximum=max, sign=lambda x: float((x > 0) - (x < 0)))
+SCALARS = SimpleNamespace(
+    **vars(math),
+    abs=abs,
+    maximum=lambda a, b: a if a >= b or a != a else b,  # nan on either side stays nan
+    minimum=lambda a, b: a if a <= b or a != a else b,
+    sign=lambda x: float((x > 0) - (x < 0)),
+)
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
 
 _default = np.dtype("float32")

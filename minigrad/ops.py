@@ -1,7 +1,8 @@
 """The calculus table: every operation once, its derivative beside it.
 
 Each rule is called as rule(g, y, *operands, **static), with g the cotangent of the result y. Elementwise rules may
-return the broadcast shape: it is summed back in one place. Kinks have a stated convention: relu'(0) = 0, abs'(0) = 0.
+return the broadcast shape: it is summed back in one place. Kinks have a stated convention: relu'(0) = 0, abs'(0) = 0,
+ties of maximum, minimum, max and min share the cotangent evenly, the edges of clip pass it on, std'(0) = 0.
 """
 
 import math
@@ -10,8 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minigrad.backend import namespace
-from minigrad.errors import DTypeError, GraphError, ShapeError
+from minigrad.backend import SCALARS, namespace
+from minigrad.errors import DTypeError, GraphError, OutOfRangeError, ShapeError
 from minigrad.graph import Node, Part
 from minigrad.op import elementwise, op
 
@@ -51,6 +52,35 @@ def pow(a, b):
     if isinstance(a, float) and isinstance(b, float):
         return math.pow(a, b)  # Python's own a ** b would leave the real numbers for a negative base
     return a**b
+
+
+def winner(g, loses, ties):
+    """Return the cotangent of an operand of maximum or minimum: none where it loses, half where both are equal."""
+    return where(ties, 0.5 * g, where(loses, 0.0, g))
+
+
+@elementwise(lambda g, y, a, b: winner(g, a < b, a == b), lambda g, y, a, b: winner(g, b < a, a == b))
+def maximum(a, b):
+    """Return the larger of a and b elementwise, broadcast; ties share the cotangent."""
+    return namespace(b if isinstance(a, float | int) else a).maximum(a, b)
+
+
+@elementwise(lambda g, y, a, b: winner(g, a > b, a == b), lambda g, y, a, b: winner(g, b > a, a == b))
+def minimum(a, b):
+    """Return the smaller of a and b elementwise, broadcast; ties share the cotangent."""
+    return namespace(b if isinstance(a, float | int) else a).minimum(a, b)
+
+
+@elementwise(
+    None,
+    lambda g, y, condition, a, b: where(condition, g, 0.0),  # selects: a product would turn inf * 0 into nan
+    lambda g, y, condition, a, b: where(condition, 0.0, g),
+)
+def where(condition, a, b):
+    """Return a where the condition holds and b elsewhere, broadcast."""
+    if type(a) is type(b) is float and isinstance(condition, float | int):
+        return a if condition else b
+    return np.where(condition, a, b)
 
 
 # --- comparisons: elementwise, no gradient ---------------------------------------------------------------------------
@@ -113,6 +143,18 @@ def log(x):
     return namespace(x).log(x)
 
 
+@elementwise(lambda g, y, x: g * (y + 1))
+def expm1(x):
+    """Return e ** x - 1, accurate near 0."""
+    return namespace(x).expm1(x)
+
+
+@elementwise(lambda g, y, x: g / (1 + x))
+def log1p(x):
+    """Return log(1 + x), accurate near 0."""
+    return namespace(x).log1p(x)
+
+
 @elementwise(lambda g, y, x: 0.5 * g / y)
 def sqrt(x):
     """Return the square root of x."""
@@ -127,11 +169,19 @@ def tanh(x):
 
 @elementwise(lambda g, y, x: g * y * (1 - y))
 def sigmoid(x):
-    """Return the logistic function 1 / (1 + e ** -x), written with tanh so that no exponential overflows."""
-    return 0.5 * namespace(x).tanh(0.5 * x) + 0.5
+    """Return the logistic function 1 / (1 + e ** -x), exact in its negative tail until e ** -x would overflow."""
+    numbers, lowest = namespace(x), -88.0 if getattr(x, "dtype", None) == np.float32 else -709.0
+    return 1 / (1 + numbers.exp(-numbers.maximum(x, lowest)))
 
 
-@elementwise(lambda g, y, x: g * (x > 0))
+@elementwise(lambda g, y, x: g * sigmoid(x))
+def softplus(x):
+    """Return log(1 + e ** x), written so that no exponential overflows."""
+    numbers = namespace(x)
+    return numbers.maximum(x, 0.0) + numbers.log1p(numbers.exp(-1.0 * numbers.abs(x)))
+
+
+@elementwise(lambda g, y, x: where(x > 0, g, 0.0))
 def relu(x):
     """Return the larger of x and 0; the derivative at 0 is 0."""
     return namespace(x).maximum(x, 0.0)
@@ -159,6 +209,18 @@ def sign(x):
 def abs(x):
     """Return the absolute value of x; the derivative at 0 is 0."""
     return namespace(x).abs(x)
+
+
+@elementwise(lambda g, y, x, *, min, max: where(y == x, g, 0.0))
+def clip(x, *, min=None, max=None):
+    """Return x cut off below `min` and above `max`, numbers or arrays (no gradient); at an edge the derivative is 1."""
+    if isinstance(min, Node) or isinstance(max, Node):
+        raise DTypeError("clip: min and max are numbers or arrays; for bounds with a gradient use maximum and minimum")
+    if isinstance(x, float):
+        return SCALARS.minimum(SCALARS.maximum(x, -math.inf if min is None else min), math.inf if max is None else max)
+    if x.dtype.kind == "f":  # bounds are weak: they do not widen float32
+        min, max = (None if bound is None else np.asarray(bound, x.dtype) for bound in (min, max))
+    return x.clip(min, max)
 
 
 # --- sums and shapes -------------------------------------------------------------------------------------------------
@@ -199,6 +261,73 @@ def mean(x, *, axis=None, keepdims=False):
     return x.mean(axis=axis, keepdims=keepdims)
 
 
+def var(x, *, axis=None, ddof=0, keepdims=False):
+    """Return the mean squared distance from the mean over `axis`; `ddof` is subtracted from the number of entries."""
+    error = x - mean(x, axis=axis, keepdims=True)
+    squares = sum(error * error, axis=axis, keepdims=keepdims)
+    return squares / freedom("var", x, squares, ddof)
+
+
+def freedom(name, x, y, ddof):
+    """Return how many of the entries of x each entry of y is made of, less `ddof`."""
+    if x.size <= y.size * ddof:
+        raise ShapeError(f"{name}: {x.size // y.size} entries for each result leave nothing to average with {ddof=}")
+    return x.size / y.size - ddof
+
+
+def std_rule(g, y, x, *, axis, ddof, keepdims):
+    g = where(y == 0, 0.0, g) / (y + (y == 0))  # where all entries are equal: 0, not 0 / 0
+    error = x - mean(x, axis=axis, keepdims=True)
+    return expand(g, x, axis, keepdims) * error * (1 / freedom("std", x, y, ddof))
+
+
+@op(std_rule)
+def std(x, *, axis=None, ddof=0, keepdims=False):
+    """Return the square root of the variance over `axis`; the derivative where all entries are equal is 0."""
+    if x.size == 0:
+        raise ShapeError(f"std: there is nothing to average in shape {x.shape}")
+    y = x.std(axis=axis, keepdims=keepdims)
+    return y if ddof == 0 else y * math.sqrt(x.size / y.size / freedom("std", x, y, ddof))
+
+
+def extreme_rule(g, y, x, *, axis, keepdims):
+    ties = x == expand(y, x, axis, keepdims)
+    count = sum(astype(ties, dtype=x.dtype), axis=axis, keepdims=keepdims)
+    return where(ties, expand(g / count, x, axis, keepdims), 0.0)
+
+
+@op(extreme_rule)
+def max(x, *, axis=None, keepdims=False):
+    """Return the largest entry over `axis` (an integer, a tuple, or None for all); ties share the cotangent."""
+    return x.max(axis=axis, keepdims=keepdims)
+
+
+@op(extreme_rule)
+def min(x, *, axis=None, keepdims=False):
+    """Return the smallest entry over `axis` (an integer, a tuple, or None for all); ties share the cotangent."""
+    return x.min(axis=axis, keepdims=keepdims)
+
+
+@op(None)
+def argmax(x, *, axis=None, keepdims=False):
+    """Return where the largest entry is along `axis`, or in the flattened array for None: integers, no gradient."""
+    return x.argmax(axis=axis, keepdims=keepdims)
+
+
+@op(lambda g, y, x, *, axis: reshape(flip(cumsum(flip(g, axis=axis), axis=axis), axis=axis), shape=x.shape))
+def cumsum(x, *, axis=None):
+    """Return the running sum along `axis`, or of the flattened array for None."""
+    return x.cumsum(axis=axis)
+
+
+@op(lambda g, y, x, *, axis, keepdims: expand(g, x, axis, keepdims) * exp(x - expand(y, x, axis, keepdims)))
+def logsumexp(x, *, axis=None, keepdims=False):
+    """Return log(sum(exp(x))) over `axis`, shifted by the maximum so that it cannot overflow."""
+    top = x.max(axis=axis, keepdims=True)
+    y = np.log(np.exp(x - top).sum(axis=axis, keepdims=True)) + top
+    return y if keepdims else y.squeeze(axis)
+
+
 @op(lambda g, y, x, *, shape: unbroadcast(g, x.shape))
 def broadcast_to(x, *, shape):
     """Return x broadcast to `shape`; a read-only view."""
@@ -215,6 +344,48 @@ def reshape(x, *, shape):
 def transpose(x, *, axes=None):
     """Return x with its axes in the order `axes`, reversed by default."""
     return x.transpose(axes)
+
+
+@op(lambda g, y, x, *, axis1, axis2: swapaxes(g, axis1=axis1, axis2=axis2))
+def swapaxes(x, *, axis1, axis2):
+    """Return x with two axes exchanged."""
+    return x.swapaxes(axis1, axis2)
+
+
+@op(lambda g, y, x, *, source, destination: moveaxis(g, source=destination, destination=source))
+def moveaxis(x, *, source, destination):
+    """Return x with the axes `source` (an integer or several) moved to `destination`, the others in their order."""
+    return np.moveaxis(x, source, destination)
+
+
+@op(lambda g, y, x, *, axis: reshape(g, shape=x.shape))
+def squeeze(x, *, axis=None):
+    """Return x without its axes of length 1: all of them, or those named."""
+    return x.squeeze(axis)
+
+
+@op(lambda g, y, x, *, axis: reshape(g, shape=x.shape))
+def expand_dims(x, *, axis):
+    """Return x with a new axis of length 1 at each position of `axis`."""
+    return np.expand_dims(x, axis)
+
+
+@op(lambda g, y, x, *, axis: flip(g, axis=axis))
+def flip(x, *, axis=None):
+    """Return x with the entries along `axis` (an integer, a tuple, or None for all) in reverse order."""
+    return np.flip(x, axis)
+
+
+def inner(shape, pad_width):
+    """Return the index of the original inside its padded copy."""
+    before = np.broadcast_to(pad_width, (len(shape), 2))[:, 0].tolist()
+    return tuple(slice(start, start + n) for start, n in zip(before, shape, strict=True))
+
+
+@op(lambda g, y, x, *, pad_width, constant_values: getitem(g, index=inner(x.shape, pad_width)))
+def pad(x, *, pad_width, constant_values=0):
+    """Return x with constants around it; `pad_width` is n, (before, after), or such a pair for every axis."""
+    return np.pad(x, pad_width, constant_values=constant_values)
 
 
 @op(lambda g, y, x, *, dtype: astype(g, dtype=x.dtype))
@@ -246,11 +417,27 @@ class Scatter(Part):
         return total
 
 
+WHOLE = int | np.integer | slice
+
+
+def add_rows(buffer, rows, g):
+    """Add each row of `g` to the row of `buffer` that it names: sorted, so that equal names stand together.
+
+    For the 800 tokens of a batch this takes a sixth of np.add.at's time with 64 rows, and half with 5,000.
+    """
+    order = rows.argsort(kind="stable")
+    rows = rows[order]
+    starts = np.flatnonzero(np.diff(rows, prepend=-1))
+    buffer[rows[starts]] += np.add.reduceat(g[order], starts, axis=0)
+
+
 def add_at(buffer, index, g):
     """Add `g` at `index` in place; an index that occurs several times is added several times."""
     entries = index if isinstance(index, tuple) else (index,)
-    if all(i is None or i is ... or isinstance(i, int | slice) or np.asarray(i).dtype == bool for i in entries):
+    if all(i is None or i is ... or isinstance(i, WHOLE) or np.asarray(i).dtype == bool for i in entries):
         buffer[index] += g
+    elif len(entries) == 1 and buffer.ndim and np.size(index):
+        add_rows(buffer, np.ravel(entries[0]).astype(int) % len(buffer), np.reshape(g, (-1, *buffer.shape[1:])))
     else:
         np.add.at(buffer, index, g)
 
@@ -267,6 +454,37 @@ def scatter(x, *, index, shape):
     y = np.zeros(shape, x.dtype)
     add_at(y, index, x)
     return y
+
+
+def within(name, indices, size, lowest=0):
+    """Return integer indices as an array of their own; refuse those outside [lowest, size) by name."""
+    indices = np.array(indices.data if isinstance(indices, Node) else indices)
+    if indices.dtype.kind not in "iu":
+        raise DTypeError(f"{name}: indices are integers, not {indices.dtype}; cast them")
+    outside = np.unique(indices[(indices < lowest) | (indices >= size)])
+    if outside.size:
+        raise OutOfRangeError(f"{name}: {outside[:5].tolist()} among the indices, which lie in {lowest} to {size - 1}")
+    return indices
+
+
+def embedding(input, weight):
+    """Return the rows of `weight` (V, D) that the integers `input` (...) name: (..., D), as PyTorch's F.embedding."""
+    if weight.ndim != 2:
+        raise ShapeError(f"embedding: weight has shape {weight.shape}; it needs two axes, a row for each index")
+    return getitem(weight, index=within("embedding", input, len(weight)))
+
+
+def gather(x, indices, axis=-1):
+    """Return x at one index along `axis` for each position: NumPy's take_along_axis, with its shapes."""
+    if not -x.ndim <= axis < x.ndim:
+        raise ShapeError(f"gather: shape {x.shape} has no axis {axis}")
+    size = x.shape[axis]
+    indices = within("gather", indices, size, -size)
+    if indices.ndim != x.ndim:
+        raise ShapeError(f"gather: x of shape {x.shape} needs indices with as many axes, not {indices.shape}")
+    positions = list(np.ogrid[tuple(map(slice, x.shape))])  # each axis numbered along itself: every position is kept,
+    positions[axis] = indices  # but along `axis` the indices choose
+    return getitem(x, index=tuple(positions))
 
 
 # --- joining and taking apart ----------------------------------------------------------------------------------------
@@ -317,6 +535,21 @@ def unstack(x, *, axis=0):
     return tuple(np.moveaxis(x, axis, 0)), None
 
 
+def split_joint(gs, outputs, saved, operands, needs, *, indices_or_sections, axis):
+    zeros = [np.zeros(y.shape, y.dtype) if g is None else g for g, y in zip(gs, outputs, strict=True)]
+    return (concatenate(zeros, axis=axis),)
+
+
+@op(joint=split_joint)
+def _split(x, *, indices_or_sections, axis):
+    return tuple(np.split(x, indices_or_sections, axis)), None
+
+
+def split(x, indices_or_sections, axis=0):
+    """Return the tuple of parts of x along `axis`: a number of equal ones, or the positions at which to cut."""
+    return _split(x, indices_or_sections=indices_or_sections, axis=axis)
+
+
 # --- matrices --------------------------------------------------------------------------------------------------------
 
 
@@ -361,6 +594,13 @@ def softmax(x, *, axis=-1):
     return e / e.sum(axis=axis, keepdims=True)
 
 
+@op(lambda g, y, x, *, axis: g - exp(y) * sum(g, axis=axis, keepdims=True))
+def log_softmax(x, *, axis=-1):
+    """Return log(softmax(x)) along `axis`, without the logarithm of a probability that has underflowed to 0."""
+    x = x - x.max(axis=axis, keepdims=True)
+    return x - np.log(np.exp(x).sum(axis=axis, keepdims=True))
+
+
 def one_hot(targets, like):
     return (targets[..., None] == np.arange(like.shape[-1])).astype(like.dtype)
 
@@ -386,9 +626,25 @@ def cross_entropy(logits, targets):
             f"cross_entropy: targets lie in [{targets.min()}, {targets.max()}], but logits of shape {logits.shape} "
             f"have classes 0 to {logits.shape[-1] - 1}"
         )
-    top = logits.max(axis=-1, keepdims=True)
-    log_sum = np.log(np.exp(logits - top).sum(axis=-1)) + top[..., 0]
-    return (log_sum - np.take_along_axis(logits, targets[..., None], -1)[..., 0]).mean()
+    logits = logits - logits.max(axis=-1, keepdims=True)
+    return (np.log(np.exp(logits).sum(axis=-1)) - np.take_along_axis(logits, targets[..., None], -1)[..., 0]).mean()
+
+
+@op(
+    lambda g, y, logits, targets: g * (sigmoid(logits) - targets) * (1 / logits.size),
+    lambda g, y, logits, targets: g * logits * (-1 / logits.size),
+)
+def binary_cross_entropy_with_logits(logits, targets):
+    """Return the mean over all entries of -log of the probability of `targets`, in nats; both of one shape.
+
+    The probability of a 1 is sigmoid(logits); targets are 0, 1, or a probability between. Raises ShapeError.
+    """
+    if logits.shape != targets.shape or logits.size == 0:
+        raise ShapeError(
+            f"binary_cross_entropy_with_logits: logits {logits.shape} and targets {targets.shape} must have one "
+            "non-empty shape"
+        )
+    return (targets * softplus(-1.0 * logits) + (1 - targets) * softplus(logits)).mean()
 
 
 @op(
@@ -419,6 +675,7 @@ class Operand(Node):
     __rtruediv__ = lambda self, other: div(other, self)
     __rpow__ = lambda self, other: pow(other, self)
     exp, log, sqrt, tanh, sigmoid, relu, sin, cos, abs = exp, log, sqrt, tanh, sigmoid, relu, sin, cos, abs
+    expm1, log1p, softplus = expm1, log1p, softplus
 
     def __format__(self, spec: str) -> str:
         return format(self.item() if spec else str(self), spec)

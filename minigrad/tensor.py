@@ -137,6 +137,17 @@ class Tensor(Operand):
             raise ShapeError(f"item: needs exactly one entry, this Tensor has shape {self.shape}")
         return self.data.item()
 
+    def tolist(self) -> list | float:
+        """Return the entries as Python numbers in nested lists."""
+        return self.data.tolist()
+
+    def __dlpack__(self, **options: object) -> object:
+        """Hand the array to another library, not a copy: np.from_dlpack(x), torch.from_dlpack(x)."""
+        return self.numpy().__dlpack__(**options)
+
+    def __dlpack_device__(self) -> tuple:
+        return self.data.__dlpack_device__()
+
     def to(self, device: str) -> "Tensor":
         """Return the Tensor on a device."""
         backend.check_device(device)
@@ -156,6 +167,58 @@ class Tensor(Operand):
         """Return the mean over `axis`."""
         return ops.mean(self, axis=axis, keepdims=keepdims)
 
+    def var(self, axis: int | tuple | None = None, ddof: int = 0, keepdims: bool = False) -> "Tensor":
+        """Return the variance over `axis`, of n - ddof entries."""
+        return ops.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def std(self, axis: int | tuple | None = None, ddof: int = 0, keepdims: bool = False) -> "Tensor":
+        """Return the standard deviation over `axis`, of n - ddof entries."""
+        return ops.std(self, axis=axis, ddof=ddof, keepdims=keepdims)
+
+    def max(self, axis: int | tuple | None = None, keepdims: bool = False) -> "Tensor":
+        """Return the largest entry over `axis`."""
+        return ops.max(self, axis=axis, keepdims=keepdims)
+
+    def min(self, axis: int | tuple | None = None, keepdims: bool = False) -> "Tensor":
+        """Return the smallest entry over `axis`."""
+        return ops.min(self, axis=axis, keepdims=keepdims)
+
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> "Tensor":
+        """Return where the largest entry is along `axis`."""
+        return ops.argmax(self, axis=axis, keepdims=keepdims)
+
+    def cumsum(self, axis: int | None = None) -> "Tensor":
+        """Return the running sum along `axis`."""
+        return ops.cumsum(self, axis=axis)
+
+    def clip(self, min: object = None, max: object = None) -> "Tensor":
+        """Return the entries cut off below `min` and above `max`."""
+        return ops.clip(self, min=min, max=max)
+
+    def softmax(self, axis: int = -1) -> "Tensor":
+        """Return exp(x) / sum(exp(x)) along `axis`."""
+        return ops.softmax(self, axis=axis)
+
+    def log_softmax(self, axis: int = -1) -> "Tensor":
+        """Return log(softmax(x)) along `axis`."""
+        return ops.log_softmax(self, axis=axis)
+
+    def logsumexp(self, axis: int | tuple | None = None, keepdims: bool = False) -> "Tensor":
+        """Return log(sum(exp(x))) over `axis`."""
+        return ops.logsumexp(self, axis=axis, keepdims=keepdims)
+
+    def squeeze(self, axis: int | tuple | None = None) -> "Tensor":
+        """Return the Tensor without its axes of length 1."""
+        return ops.squeeze(self, axis=axis)
+
+    def ravel(self) -> "Tensor":
+        """Return the entries along one axis."""
+        return ops.reshape(self, shape=(-1,))
+
+    def swapaxes(self, axis1: int, axis2: int) -> "Tensor":
+        """Return the Tensor with two axes exchanged."""
+        return ops.swapaxes(self, axis1=axis1, axis2=axis2)
+
     def reshape(self, *shape: int | tuple) -> "Tensor":
         """Return the same entries in another shape, given as integers or as one tuple."""
         return ops.reshape(self, shape=shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape)
@@ -173,7 +236,7 @@ class Tensor(Operand):
 
     def __getitem__(self, index: object) -> "Tensor":
         entries = index if isinstance(index, tuple) else (index,)
-        plain = tuple(np.array(i) if isinstance(i, Tensor | np.ndarray | list) else i for i in entries)
+        plain = tuple(position(i) if isinstance(i, Tensor | np.ndarray | list) else i for i in entries)
         return ops.getitem(self, index=plain if isinstance(index, tuple) else plain[0])
 
     def __setitem__(self, index: object, value: object) -> None:
@@ -231,6 +294,12 @@ class Tensor(Operand):
 Tensor.kind = Tensor
 
 
+def position(index: object) -> np.ndarray:
+    """Return an array of indices as a copy: the caller may write into its own before the backward sweep."""
+    index = np.array(index)
+    return index.astype(int) if index.size == 0 and index.dtype.kind == "f" else index  # an empty list
+
+
 def is_float(x: object) -> bool:
     return isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "f"
 
@@ -259,7 +328,7 @@ def lower_mixed(op: Op, operands: tuple) -> list:
         return raw
     dtype = max(floats, default=backend.get_default_dtype())
     for k, x in enumerate(raw):
-        index = not op.elementwise and op.rules[k : k + 1] == (None,)
+        index = op.rules[k : k + 1] == (None,) and (any(op.rules) or not op.elementwise)  # or a condition
         if isinstance(x, np.ndarray) and not index and (x.dtype.kind != "f" or not hasattr(operands[k], "dtype")):
             raw[k] = x.astype(dtype)
     return raw
@@ -274,19 +343,56 @@ def dispatch(table: dict, function: object) -> object:
     return table[function]
 
 
+def np_clip(x: object, a_min: object = None, a_max: object = None, *, min: object = None, max: object = None) -> Tensor:
+    return ops.clip(x, min=a_min if min is None else min, max=a_max if max is None else max)
+
+
+def np_dot(a: object, b: object) -> Tensor:
+    if {np.ndim(a), np.ndim(b)} <= {1, 2}:
+        return ops.matmul(a, b)
+    raise DTypeError(f"np.dot on a Tensor takes 1 or 2 axes, not shapes {np.shape(a)}, {np.shape(b)}; use @ or *")
+
+
+def np_pad(x: object, pad_width: object, mode: str = "constant", *, constant_values: object = 0) -> Tensor:
+    if mode != "constant":
+        raise DTypeError(f"np.pad on a Tensor takes mode='constant', not {mode!r}; there is concatenate for the rest")
+    return ops.pad(x, pad_width=pad_width, constant_values=constant_values)
+
+
+def over(reduction: object) -> object:
+    return lambda x, axis=None, *, keepdims=False: reduction(x, axis=axis, keepdims=keepdims)
+
+
+def spread(moment: object) -> object:
+    return lambda x, axis=None, *, ddof=0, keepdims=False: moment(x, axis=axis, ddof=ddof, keepdims=keepdims)
+
+
 UFUNCS = {
     np.add: ops.add, np.subtract: ops.sub, np.multiply: ops.mul, np.divide: ops.div, np.power: ops.pow,
     np.negative: ops.neg, np.absolute: ops.abs, np.sign: ops.sign, np.matmul: ops.matmul,
     np.exp: ops.exp, np.log: ops.log, np.sqrt: ops.sqrt, np.tanh: ops.tanh, np.sin: ops.sin, np.cos: ops.cos,
+    np.expm1: ops.expm1, np.log1p: ops.log1p, np.square: lambda x: ops.mul(x, x),
+    np.maximum: ops.maximum, np.minimum: ops.minimum,
     np.equal: ops.equal, np.not_equal: ops.not_equal, np.less: ops.less, np.less_equal: ops.less_equal,
     np.greater: ops.greater, np.greater_equal: ops.greater_equal,
 }  # fmt: skip
 FUNCTIONS = {
-    np.sum: lambda x, axis=None, keepdims=False: ops.sum(x, axis=axis, keepdims=keepdims),
-    np.mean: lambda x, axis=None, keepdims=False: ops.mean(x, axis=axis, keepdims=keepdims),
+    np.sum: over(ops.sum), np.mean: over(ops.mean), np.max: over(ops.max), np.min: over(ops.min),
+    np.amax: over(ops.max), np.amin: over(ops.min), np.argmax: over(ops.argmax),
+    np.var: spread(ops.var), np.std: spread(ops.std),
+    np.cumsum: lambda x, axis=None: ops.cumsum(x, axis=axis),
+    np.clip: np_clip, np.where: ops.where, np.dot: np_dot, np.pad: np_pad,
     np.reshape: lambda x, shape: ops.reshape(x, shape=shape),
+    np.ravel: lambda x: ops.reshape(x, shape=(-1,)),
     np.transpose: lambda x, axes=None: ops.transpose(x, axes=axes),
+    np.swapaxes: lambda x, axis1, axis2: ops.swapaxes(x, axis1=axis1, axis2=axis2),
+    np.moveaxis: lambda x, source, destination: ops.moveaxis(x, source=source, destination=destination),
+    np.squeeze: lambda x, axis=None: ops.squeeze(x, axis=axis),
+    np.expand_dims: lambda x, axis: ops.expand_dims(x, axis=axis),
+    np.flip: lambda x, axis=None: ops.flip(x, axis=axis),
     np.broadcast_to: lambda x, shape: ops.broadcast_to(x, shape=shape),
-    np.concatenate: lambda xs, axis=0: ops.concatenate(xs, axis=axis),
-    np.stack: lambda xs, axis=0: ops.stack(xs, axis=axis),
-}
+    np.concatenate: ops.concatenate, np.stack: ops.stack, np.split: ops.split,
+    np.take_along_axis: ops.gather,
+    np.shape: lambda x: x.shape, np.ndim: lambda x: x.ndim,
+    np.size: lambda x, axis=None: x.size if axis is None else x.shape[axis],
+}  # fmt: skip
