@@ -1,6 +1,7 @@
 """minigrad: an autograd engine small enough to read in an evening, and the recurrent networks built on it."""
 
 from minigrad import errors, nn, optim
+from minigrad.anomaly import detect_anomaly
 from minigrad.backend import get_default_dtype, set_default_dtype
 from minigrad.gradcheck import gradcheck
 from minigrad.graph import grad
@@ -70,6 +71,7 @@ __all__ = [
     "cos",
     "cross_entropy",
     "cumsum",
+    "detect_anomaly",
     "embedding",
     "errors",
     "exp",
