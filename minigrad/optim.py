@@ -13,6 +13,7 @@ import numpy as np
 
 from minigrad.errors import GraphError, NonFiniteError, OptionError
 from minigrad.graph import Node
+from minigrad.ops import clip
 from minigrad.state import matched
 
 FRACTIONS = {"momentum", "alpha", "betas"}  # at least 0 and below 1; every other setting: at least 0
@@ -241,5 +242,4 @@ def clip_grad_value_(params: Iterable[Node] | Node, clip_value: float) -> None:
         if np.isnan(p.grad).any():
             raise NonFiniteError(f"clip_grad_value_: a gradient of shape {np.shape(p.grad)} holds a NaN")
     for p in params:
-        clipped = np.clip(p.grad, -float(clip_value), float(clip_value))
-        p.grad = p.own(clipped.item() if type(p.grad) is float else clipped, True)
+        p.grad = p.own(clip(p.grad, min=-float(clip_value), max=float(clip_value)), True)
