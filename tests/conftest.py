@@ -44,3 +44,11 @@ def network(tmp_path_factory):
     command = [sys.executable, *"-m pip download -q --no-deps --retries=0 click -d".split(), folder]
     if subprocess.run(command, capture_output=True).returncode:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("pip reaches no package index")
+
+
+@pytest.fixture(autouse=True)
+def _default_dtype():
+    """Notebooks set the default dtype; no test inherits another's."""
+    import minigrad
+
+    minigrad.set_default_dtype("float32")
