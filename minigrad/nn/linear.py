@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minigrad.backend import generator, get_default_dtype
-from minigrad.errors import DTypeError, ShapeError
+from minigrad.errors import DTypeError, OptionError, ShapeError
 from minigrad.nn.module import Module, Parameter
 from minigrad.tensor import Tensor
 
@@ -17,6 +17,8 @@ def uniform(rng: np.random.Generator, bound: float, shape: tuple, dtype: object)
 
 def check_input(layer: str, x: object, size: int, weight: Parameter) -> Tensor:
     """Return the input as a Tensor; refuse one whose last axis or float width does not fit the layer."""
+    if isinstance(x, tuple):
+        raise DTypeError(f"{layer}: the input is a tuple; a recurrent layer returns (output, h_n), pass on the output")
     x = x if isinstance(x, Tensor) else Tensor(x)
     if x.ndim == 0 or x.shape[-1] != size:
         raise ShapeError(f"{layer}: the input has shape {x.shape}, its last axis must be {size}")
@@ -41,7 +43,7 @@ class Linear(Module):
         dtype: object = None,
     ):
         if min(in_features, out_features) < 1:
-            raise ValueError(f"Linear: sizes are at least 1, not {in_features=}, {out_features=}")
+            raise OptionError(f"Linear: sizes are at least 1, not {in_features=}, {out_features=}")
         rng, bound = generator(rng), 1 / math.sqrt(in_features)
         self.weight = uniform(rng, bound, (out_features, in_features), dtype)
         self.bias = uniform(rng, bound, (out_features,), dtype) if bias else None

@@ -1,10 +1,11 @@
 """Module: an object whose attributes are parameters and other modules."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from minigrad.errors import ShapeError
+from minigrad.errors import DTypeError
+from minigrad.state import matched
 from minigrad.tensor import Tensor
 
 
@@ -17,24 +18,46 @@ class Parameter(Tensor):
         super().__init__(data, dtype, requires_grad=True)
 
 
-def find(members: dict, prefix: str) -> Iterator[tuple[str, Parameter]]:
-    for name, x in members.items():
-        if isinstance(x, Parameter):
-            yield f"{prefix}{name}", x
-        elif isinstance(x, Module | list | tuple):
-            yield from find(vars(x) if isinstance(x, Module) else dict(enumerate(x)), f"{prefix}{name}.")
+def members(x: object) -> dict:
+    """Return what a module, or a list, tuple or dict in one, holds by name."""
+    return vars(x) if isinstance(x, Module) else x if isinstance(x, dict) else dict(enumerate(x))
+
+
+def walk(x: object, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Yield (dotted name, object) for everything in a module, and in the modules and containers in it."""
+    for name, y in members(x).items():
+        yield f"{prefix}{name}", y
+        if isinstance(y, Module | list | tuple | dict):
+            yield from walk(y, f"{prefix}{name}.")
 
 
 class Module:
     """Base of all layers: finds the parameters among its attributes, in the order in which they were set."""
 
+    training = True  # what train() and eval() set; Dropout looks at it
+
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
-        """Yield (name, parameter), names dotted as in PyTorch; lists and tuples of modules are looked into."""
-        return find(vars(self), "")
+        """Yield (name, parameter), names dotted as in PyTorch; lists, tuples and dicts of modules are looked into."""
+        return ((name, x) for name, x in walk(self) if isinstance(x, Parameter))
 
     def parameters(self) -> Iterator[Parameter]:
         """Yield the parameters, one that has several names once."""
         return iter(dict.fromkeys(p for _, p in self.named_parameters()))
+
+    def named_modules(self) -> Iterator[tuple[str, "Module"]]:
+        """Yield (name, module) for this module, under the name "", and all within it."""
+        yield "", self
+        yield from ((name, x) for name, x in walk(self) if isinstance(x, Module))
+
+    def train(self, mode: bool = True) -> "Module":
+        """Have this module and all within it behave as in training, and return self."""
+        for _, module in self.named_modules():
+            module.training = bool(mode)
+        return self
+
+    def eval(self) -> "Module":
+        """Have this module and all within it behave as after training (no dropout), and return self."""
+        return self.train(False)
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""
@@ -45,25 +68,52 @@ class Module:
         """Return the parameters' arrays by name: a snapshot, since training rebinds arrays and never writes in them."""
         return {name: p.data for name, p in self.named_parameters()}
 
-    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Take copies of the arrays of `state`; raises ShapeError, changing nothing, where names or shapes differ."""
-        mine = dict(self.named_parameters())
-        faults = [f"missing {name}" for name in mine.keys() - state.keys()]
-        faults += [f"unexpected {name}" for name in state.keys() - mine.keys()]
-        arrays = {name: Tensor(state[name], p.dtype).data for name, p in mine.items() if name in state}
-        faults += [
-            f"{name} has shape {x.shape}, not {mine[name].shape}"
-            for name, x in arrays.items()
-            if x.shape != mine[name].shape
-        ]
-        if faults:
-            raise ShapeError(f"load_state_dict: {'; '.join(sorted(faults))}")
-        for name, p in mine.items():
+        arrays = matched(f"{type(self).__name__}.load_state_dict", self.state_dict(), state)
+        for name, p in self.named_parameters():
             p.data = arrays[name]
+
+    def rng_state(self) -> dict[str, dict]:
+        """Return the states of all random generators by name, of plain numbers: what a checkpoint holds beside weights.
+
+        Apart from state_dict, so that weights alone travel between programs, as PyTorch's do.
+        """
+        return {name: x.bit_generator.state for name, x in walk(self) if isinstance(x, np.random.Generator)}
+
+    def load_rng_state(self, state: Mapping[str, dict]) -> None:
+        """Have all random generators go on as those of `state` would; raises, changing nothing, where names differ."""
+        what = f"{type(self).__name__}.load_rng_state"
+        state = matched(what, self.rng_state(), state)
+        mine = {name: x.bit_generator for name, x in walk(self) if isinstance(x, np.random.Generator)}
+        for trial in (True, False):  # first into generators that are thrown away
+            for name, x in mine.items():
+                try:
+                    (type(x)() if trial else x).state = state[name]
+                except (KeyError, TypeError, ValueError) as error:
+                    raise DTypeError(f"{what}: {name}: {error!r}") from error
 
     def forward(self, *args: object) -> object:
         """Compute the layer's output; every layer defines it."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} defines no forward")
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         return self.forward(*args, **kwargs)
+
+    def extra_repr(self) -> str:
+        """Return what stands in the brackets of the module's line: the shapes of its own parameters."""
+        return ", ".join(f"{name} {p.shape}" for name, p in vars(self).items() if isinstance(p, Parameter))
+
+    def __repr__(self) -> str:
+        inner = [
+            f"  {name}: {x.title() if isinstance(x, Module) else x.__name__}"
+            for name, x in walk(self)
+            if isinstance(x, Module) or hasattr(x, "__name__")  # a function is a layer, too
+        ]
+        if not inner:
+            return self.title()
+        return "\n".join([f"{self.title()}, {sum(p.size for p in self.parameters()):,} weights", *inner])
+
+    def title(self) -> str:
+        inside = self.extra_repr()
+        return f"{type(self).__name__}({inside})" if inside else type(self).__name__

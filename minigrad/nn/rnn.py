@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from minigrad.backend import generator
-from minigrad.errors import ShapeError
+from minigrad.errors import OptionError, ShapeError
 from minigrad.nn.linear import check_input, uniform
 from minigrad.nn.module import Module
 from minigrad.ops import relu, sigmoid, tanh
@@ -38,9 +38,9 @@ class RNN(Module):
         dtype: object = None,
     ):
         if nonlinearity not in NONLINEARITIES:
-            raise ValueError(f"RNN: nonlinearity is one of {', '.join(NONLINEARITIES)}, not {nonlinearity!r}")
+            raise OptionError(f"RNN: nonlinearity is one of {', '.join(NONLINEARITIES)}, not {nonlinearity!r}")
         if min(input_size, hidden_size) < 1:
-            raise ValueError(f"RNN: sizes are at least 1, not {input_size=}, {hidden_size=}")
+            raise OptionError(f"RNN: sizes are at least 1, not {input_size=}, {hidden_size=}")
         self.hidden_size, self.nonlinearity, self.batch_first = hidden_size, nonlinearity, batch_first
         rng, bound = generator(rng), 1 / math.sqrt(hidden_size)
         self.weight_ih_l0 = uniform(rng, bound, (hidden_size, input_size), dtype)
