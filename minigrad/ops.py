@@ -216,8 +216,9 @@ def clip(x, *, min=None, max=None):
     """Return x cut off below `min` and above `max`, numbers or arrays (no gradient); at an edge the derivative is 1."""
     if isinstance(min, Node) or isinstance(max, Node):
         raise DTypeError("clip: min and max are numbers or arrays; for bounds with a gradient use maximum and minimum")
-    if isinstance(x, float):
-        return SCALARS.minimum(SCALARS.maximum(x, -math.inf if min is None else min), math.inf if max is None else max)
+    if type(x) is float:
+        x = x if min is None else SCALARS.maximum(x, float(min))
+        return x if max is None else SCALARS.minimum(x, float(max))
     if x.dtype.kind == "f":  # bounds are weak: they do not widen float32
         min, max = (None if bound is None else np.asarray(bound, x.dtype) for bound in (min, max))
     return x.clip(min, max)
@@ -320,11 +321,15 @@ def cumsum(x, *, axis=None):
     return x.cumsum(axis=axis)
 
 
+def below_top(x, axis):
+    """Return x less its largest entry, so that no exponential overflows; as floats: small integers would wrap."""
+    return x - 1.0 * x.max(axis=axis, keepdims=True)
+
+
 @op(lambda g, y, x, *, axis, keepdims: expand(g, x, axis, keepdims) * exp(x - expand(y, x, axis, keepdims)))
 def logsumexp(x, *, axis=None, keepdims=False):
     """Return log(sum(exp(x))) over `axis`, shifted by the maximum so that it cannot overflow."""
-    top = x.max(axis=axis, keepdims=True)
-    y = np.log(np.exp(x - top).sum(axis=axis, keepdims=True)) + top
+    y = np.log(np.exp(below_top(x, axis)).sum(axis=axis, keepdims=True)) + x.max(axis=axis, keepdims=True)
     return y if keepdims else y.squeeze(axis)
 
 
@@ -590,14 +595,14 @@ def matmul(a, b):
 @op(lambda g, y, x, *, axis: y * (g - sum(g * y, axis=axis, keepdims=True)))
 def softmax(x, *, axis=-1):
     """Return exp(x) / sum(exp(x)) along `axis`, shifted by the maximum so that it cannot overflow."""
-    e = np.exp(x - x.max(axis=axis, keepdims=True))
+    e = np.exp(below_top(x, axis))
     return e / e.sum(axis=axis, keepdims=True)
 
 
 @op(lambda g, y, x, *, axis: g - exp(y) * sum(g, axis=axis, keepdims=True))
 def log_softmax(x, *, axis=-1):
     """Return log(softmax(x)) along `axis`, without the logarithm of a probability that has underflowed to 0."""
-    x = x - x.max(axis=axis, keepdims=True)
+    x = below_top(x, axis)
     return x - np.log(np.exp(x).sum(axis=axis, keepdims=True))
 
 
@@ -626,7 +631,7 @@ def cross_entropy(logits, targets):
             f"cross_entropy: targets lie in [{targets.min()}, {targets.max()}], but logits of shape {logits.shape} "
             f"have classes 0 to {logits.shape[-1] - 1}"
         )
-    logits = logits - logits.max(axis=-1, keepdims=True)
+    logits = below_top(logits, -1)
     return (np.log(np.exp(logits).sum(axis=-1)) - np.take_along_axis(logits, targets[..., None], -1)[..., 0]).mean()
 
 

@@ -185,3 +185,119 @@ def test_a_sequence_of_one_and_the_parts_of_an_unstacked_array():
     assert x.grad.tolist() == [[2, 2], [0, 0], [1, 1]]
     assert ops.stack([x[0]]).shape == (1, 2) and ops.concatenate([x]).shape == (3, 2)
     assert ops.unstack(Tensor(np.zeros((0, 2)))) == ()
+
+
+# --- kinks and edges -------------------------------------------------------------------------------------------------
+
+
+def gradient(f, *arrays, seed=None):
+    xs = [Tensor(np.array(x, float), requires_grad=True) for x in arrays]
+    f(*xs).backward(seed)
+    return [x.grad.tolist() for x in xs]
+
+
+def test_ties_share_the_cotangent():
+    for f in (ops.maximum, ops.minimum):
+        assert gradient(f, [1.0, 2.0], [1.0, 2.0], seed=[4.0, 6.0]) == [[2, 3], [2, 3]]
+        a, b = Value(3.0), Value(3.0)
+        f(a, b).backward()
+        assert a.grad == b.grad == 0.5
+    assert gradient(lambda x: ops.maximum(x, 0.0), [-1.0, 0.0, 1.0], seed=np.ones(3)) == [[0, 0.5, 1]]
+    assert gradient(lambda x: x.max(), [[3.0, 1.0], [3.0, 3.0]], seed=6.0) == [[[2, 0], [2, 2]]]
+    assert gradient(lambda x: x.min(axis=1), [[1.0, 1.0], [2.0, 3.0]], seed=[4.0, 6.0]) == [[[2, 2], [6, 0]]]
+
+
+def test_the_edges_of_clip_pass_the_cotangent():
+    assert gradient(lambda x: x.clip(0, 1), [-0.5, 0.0, 0.5, 1.0, 1.5], seed=np.ones(5)) == [[0, 1, 1, 1, 0]]
+    for number, right in [(-0.5, 0), (0.0, 1), (0.5, 1), (1.0, 1), (1.5, 0)]:
+        v = Value(number)
+        ops.clip(v, min=0, max=1).backward()
+        assert v.grad == right
+
+
+def test_the_deviation_of_equal_entries_has_derivative_0():
+    assert gradient(lambda x: x.std(axis=1), [[2.0, 2.0], [0.0, 2.0]], seed=[1.0, 1.0]) == [[[0, 0], [-0.5, 0.5]]]
+    assert gradient(lambda x: x.std(), 5.0) == [0]
+
+
+def test_a_selection_stops_an_infinite_cotangent_where_it_does_not_pass():
+    inf = np.inf
+    assert gradient(ops.relu, [-1.0, 0.0, 1.0], seed=[inf, inf, inf]) == [[0, 0, inf]]
+    assert gradient(lambda x: x.clip(0, 1), [-1.0, 0.5], seed=[inf, inf]) == [[0, inf]]
+    assert gradient(ops.maximum, [1.0, 0.0], [0.0, 1.0], seed=[inf, inf]) == [[inf, 0], [0, inf]]
+    assert gradient(lambda x: x.max(), [1.0, 2.0], seed=inf) == [[0, inf]]
+    assert gradient(lambda a, b: ops.where([True, False], a, b), [1.0, 2.0], [3.0, 4.0], seed=[inf, inf]) == [
+        [inf, 0],
+        [0, inf],
+    ]
+    v = Value(0.0)
+    ops.relu(v).backward(inf)
+    assert v.grad == 0
+
+
+def test_where_keeps_what_was_not_chosen_out_of_the_gradient():
+    x = Tensor([0.0, 4.0], requires_grad=True)
+    safe = ops.where(x > 0, x, 1.0)  # the way around an infinite derivative on the side that is not taken
+    ops.where(x > 0, ops.sqrt(safe), 0.0).sum().backward()
+    assert x.grad.tolist() == [0, 0.25]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_logits_of_ten_thousand(dtype):
+    logits = np.array([[1e4, 0.0, -1e4], [-1e4, -1e4 + 1, -1e4]], dtype)
+    shares = np.exp([0.0, 1.0, 0.0]) / np.exp([0.0, 1.0, 0.0]).sum()
+    x = Tensor(logits, requires_grad=True)
+    for y, right in [
+        (ops.softmax(x), [[1, 0, 0], shares]),
+        (ops.log_softmax(x), [[0, -1e4, -2e4], np.log(shares)]),
+        (ops.logsumexp(x, axis=1), [1e4, -1e4 - np.log(shares[0])]),
+        (ops.cross_entropy(x, [1, 0]), (1e4 - np.log(shares[0])) / 2),
+        (ops.softplus(x), np.logaddexp(0, logits)),
+        (ops.binary_cross_entropy_with_logits(x, np.ones((2, 3))), np.mean([0, math.log(2), *[1e4] * 3, 1e4 - 1])),
+        (ops.binary_cross_entropy_with_logits(x, np.zeros((2, 3))), (1e4 + math.log(2)) / 6),
+        (ops.sigmoid(x), [[1, 0.5, 0], [0, 0, 0]]),
+    ]:
+        np.testing.assert_allclose(y.data, right, rtol=1e-6, atol=1e-30)
+        x.grad = None
+        y.backward(np.ones(y.shape))
+        assert np.isfinite(x.grad).all() and x.grad.dtype == dtype
+
+
+def test_small_losses_and_probabilities_keep_their_digits():
+    tail = Tensor(np.array([-20.0, -50.0, -80.0], "float32"), requires_grad=True)
+    right = np.exp(tail.data.astype(float))
+    for f in (ops.sigmoid, ops.softplus):
+        tail.grad = None
+        y = f(tail)
+        y.sum().backward()
+        np.testing.assert_allclose(y.data, right, rtol=1e-5)
+        np.testing.assert_allclose(tail.grad, right, rtol=1e-5)
+    assert ops.binary_cross_entropy_with_logits(Tensor([20.0, -20.0]), [1, 0]).item() == pytest.approx(np.exp(-20.0))
+    assert ops.cross_entropy(Tensor([[1e4, 1e4 - 8]]), [0]).item() == pytest.approx(np.log1p(np.exp(-8.0)), rel=1e-3)
+    np.testing.assert_allclose(ops.log1p(Tensor([1e-8])).data, 1e-8, rtol=1e-6)
+    np.testing.assert_allclose(ops.expm1(Tensor([1e-8])).data, 1e-8, rtol=1e-6)
+    assert ops.sigmoid(Value(-700.0)).data == pytest.approx(math.exp(-700.0))
+    assert ops.sigmoid(Value(-1e4)).data < 1e-300 and ops.softplus(Value(1e4)).data == 1e4
+
+
+def test_nan_is_not_hidden():
+    for f in (
+        ops.relu,
+        ops.sigmoid,
+        ops.softplus,
+        ops.logsumexp,
+        ops.max,
+        ops.min,
+        lambda x: ops.clip(x, min=0, max=1),
+    ):
+        assert np.isnan(f(Tensor([np.nan, np.nan])).data).all()
+    for f in (ops.maximum, ops.minimum):
+        for a, b in ((np.nan, 1.0), (1.0, np.nan)):
+            assert np.isnan(f(Tensor(a), b).data) and math.isnan(f(Value(a), b).data)
+
+
+def test_where_on_values():
+    a, b = Value(2.0), Value(3.0)
+    y = ops.where(a > b, a, b * b)
+    y.backward()
+    assert y.data == 9 and a.grad == 0 and b.grad == 6

@@ -85,59 +85,6 @@ def test_devices():
             call()
 
 
-# --- which dtype meets which -----------------------------------------------------------------------------------------
-
-f32, f64 = Tensor(np.ones(2, "float32"), requires_grad=True), Tensor(np.ones(2), requires_grad=True)
-ints, flags = Tensor(np.array([1, 2])), Tensor(np.array([True, True]))
-
-
-@pytest.mark.parametrize("weak", [2, 2.5, True, np.float64(2.5), np.float32(2), np.int64(2), np.bool_(1), [1.5, 2.5]])
-def test_numbers_numpy_scalars_and_lists_are_weak(weak):
-    for x in (f32, f64):
-        for y in (x * weak, weak * x, x - weak, x**weak, np.add(weak, x), x.sum() * weak):
-            assert y.dtype == x.dtype
-        (x * weak).sum().backward()
-        assert x.grad.dtype == x.dtype
-    assert ops.add(f64, [0.1, 0.2]).data.tolist() == [1.1, 1.2]  # at full precision
-
-
-@pytest.mark.parametrize("whole", [ints, flags, np.array([1, 2]), np.array([1, 3], "uint8")])
-def test_an_integer_operand_takes_the_dtype_of_the_float(whole):
-    for x in (f32, f64):
-        for f in (ops.add, ops.mul, ops.div, lambda a, b: ops.concatenate([a, b]), lambda a, b: ops.stack([b, a])):
-            assert f(x, whole).dtype == x.dtype
-            assert f(whole, x).dtype == x.dtype
-        assert (x @ whole).dtype == x.dtype and ops.mse_loss(x, whole).dtype == x.dtype
-
-
-def test_two_float_widths_meet_in_the_wider_and_each_gradient_keeps_its_own():
-    x, y = Tensor(f32.data, requires_grad=True), Tensor(f64.data, requires_grad=True)
-    z = x * y
-    assert z.dtype == np.float64
-    z.sum().backward()
-    assert x.grad.dtype == np.float32 and y.grad.dtype == np.float64
-
-
-@pytest.mark.parametrize("default", ["float32", "float64"])
-def test_integers_alone_become_the_default_float_where_a_float_is_due(default, default_float64):
-    set_default_dtype(default)
-    for y in (ints / 2, ints * 2.5, ops.exp(ints), ints.mean(), flags.mean(), flags * 0.5, ops.sqrt(ints), 1 / ints):
-        assert y.dtype == default
-    assert ops.softmax(ints).dtype == default and ops.mse_loss(ints, ints).dtype == default
-    for y in (ints * 2, ints + flags, ints.sum(), flags.sum(), -ints, ints @ ints, ints[0], ints**2):
-        assert y.dtype == np.int64
-    assert ints.astype("float64").dtype == np.float64 and Tensor(np.ones(2)).astype("float64").dtype == np.float64
-
-
-def test_astype_carries_the_gradient_between_floats_and_ends_at_integers():
-    x = Tensor([1.5, 2.5], requires_grad=True)
-    y = x.astype("float64") * 2
-    assert y.dtype == np.float64
-    y.sum().backward()
-    assert x.grad.dtype == np.float32 and x.grad.tolist() == [2, 2]
-    assert x.astype(int).data.tolist() == [1, 2] and not x.astype(int).requires_grad
-
-
 # --- NumPy and Python around a Tensor --------------------------------------------------------------------------------
 
 
@@ -163,6 +110,74 @@ def test_numpy_functions_go_to_the_operation_of_that_meaning():
     assert np.transpose(Tensor(array)).data.tolist() == array.T.tolist()
     assert np.stack([Tensor(array), array], axis=1).shape == (2, 2, 2)
     assert (array == Tensor(array)).data.all() and (array < Tensor(array + 1)).data.all()
+
+
+MATRIX = np.array([[1.0, 2.0, -3.0], [0.5, 4.0, 0.25]])
+FUNCTIONS = {
+    "max": lambda x: np.max(x, axis=1), "min": lambda x: np.min(x, 0, keepdims=True), "amax": lambda x: np.amax(x),
+    "amin": lambda x: np.amin(x, axis=-1), "argmax": lambda x: np.argmax(x, axis=1),
+    "var": lambda x: np.var(x, axis=0, ddof=1), "std": lambda x: np.std(x, keepdims=True),
+    "cumsum": lambda x: np.cumsum(x, axis=1), "cumsum of all": lambda x: np.cumsum(x),
+    "clip": lambda x: np.clip(x, 0, 1), "clip by names": lambda x: np.clip(x, a_min=0, a_max=None),
+    "clip by new names": lambda x: np.clip(x, min=0, max=2), "where": lambda x: np.where(x > 0, x, 0.5 * x),
+    "maximum": lambda x: np.maximum(x, 0.75),
+    "minimum": lambda x: np.minimum(0.75, x), "log1p": lambda x: np.log1p(x * x), "expm1": lambda x: np.expm1(x),
+    "square": lambda x: np.square(x), "reshape": lambda x: np.reshape(x, (3, 2)), "ravel": lambda x: np.ravel(x),
+    "squeeze": lambda x: np.squeeze(x[:1]), "squeeze an axis": lambda x: np.squeeze(x[:1], axis=0),
+    "expand_dims": lambda x: np.expand_dims(x, (0, -1)), "swapaxes": lambda x: np.swapaxes(x, 0, 1),
+    "moveaxis": lambda x: np.moveaxis(x, 0, -1), "flip": lambda x: np.flip(x, 1),
+    "transpose": lambda x: np.transpose(x),
+    "split": lambda x: np.split(x, 3, axis=1)[1], "pad": lambda x: np.pad(x, ((1, 0), (0, 2)), constant_values=7),
+    "pad by mode": lambda x: np.pad(x, 1, mode="constant"), "stack": lambda x: np.stack([x, x], axis=-1),
+    "take_along_axis": lambda x: np.take_along_axis(x, np.array([[2, 2], [0, 1]]), axis=1),
+    "dot of matrices": lambda x: np.dot(x, x.T), "dot of vectors": lambda x: np.dot(x[0], x[1]),
+    "dot of both": lambda x: np.dot(x, x[0]), "matmul": lambda x: np.matmul(x.T, x),
+    "broadcast_to": lambda x: np.broadcast_to(x, (2, 2, 3)), "concatenate": lambda x: np.concatenate((x, x), axis=1),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("call", FUNCTIONS.values(), ids=FUNCTIONS.keys())
+def test_what_numpy_does_to_an_array_it_does_to_a_tensor(call):
+    x, right = Tensor(MATRIX, requires_grad=True), call(MATRIX)
+    y = call(x)
+    assert isinstance(y, Tensor) and y.shape == right.shape and y.dtype == right.dtype
+    np.testing.assert_allclose(y.data, right, rtol=1e-14)
+    if y.dtype == np.float64 and y.requires_grad:
+        y.backward(np.ones(y.shape))
+        assert x.grad.shape == MATRIX.shape
+
+
+def test_shape_ndim_and_size_are_plain_numbers():
+    x = Tensor(MATRIX, requires_grad=True)
+    assert (np.shape(x), np.ndim(x), np.size(x), np.size(x, 1)) == ((2, 3), 2, 6, 3)
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("max", {"axis": 1}), ("min", {"keepdims": True}), ("var", {"axis": 0, "ddof": 1}), ("std", {"axis": 1}),
+        ("sum", {"axis": 0}), ("mean", {"keepdims": True}), ("argmax", {"axis": 0}), ("cumsum", {"axis": 1}),
+        ("clip", {"min": 0, "max": 1}), ("squeeze", {}), ("ravel", {}), ("swapaxes", {"axis1": 0, "axis2": 1}),
+        ("tolist", {}),
+    ],
+)  # fmt: skip
+def test_methods_have_numpys_names_and_arguments(method, arguments):
+    bare = "swapaxes" in method or not arguments
+    right = getattr(MATRIX, method)(*arguments.values()) if bare else getattr(MATRIX, method)(**arguments)
+    found = getattr(Tensor(MATRIX), method)(**arguments)
+    np.testing.assert_allclose(found if method == "tolist" else found.data, right)
+
+
+def test_another_library_takes_the_array_through_dlpack():
+    for array in (np.arange(6.0).reshape(2, 3), np.arange(3), np.ones((2, 2), "float32").T, np.array(2.5)):
+        x = Tensor(array)
+        y = np.from_dlpack(x)
+        assert y.dtype == array.dtype and np.array_equal(y, array) and np.shares_memory(y, x.data)
+        assert x.__dlpack_device__() == (1, 0)  # the CPU
+    assert not np.shares_memory(np.from_dlpack(x, copy=True), x.data)
+    with pytest.raises(GraphError, match="detach"):
+        np.from_dlpack(Tensor([1.0], requires_grad=True))
+    assert np.from_dlpack(Tensor([1.0], requires_grad=True).detach()).tolist() == [1]
 
 
 @pytest.mark.parametrize(
