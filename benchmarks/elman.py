@@ -25,9 +25,11 @@ def numpy() -> Callable:
     x, W, R, b = data()
 
     def call() -> tuple:
-        states = [np.zeros((B, H), np.float32)]
+        states, loss = [np.zeros((B, H), np.float32)], 0.0
         for x_t in x:
-            states.append(np.tanh(x_t @ W.T + states[-1] @ R.T + b))
+            h = np.tanh(x_t @ W.T + states[-1] @ R.T + b)
+            loss += (h * h).mean() / T
+            states.append(h)
         dW, dR, db = np.zeros_like(W), np.zeros_like(R), np.zeros_like(b)
         dh_next = np.zeros_like(states[0])
         for t in range(T, 0, -1):
@@ -51,9 +53,9 @@ def minigrad() -> Callable:
     x, h_0 = mg.Tensor(x), mg.Tensor(np.zeros((B, H), np.float32))
 
     def call() -> tuple:
-        h, states = h_0, []
+        W_T, R_T, h, states = W.T, R.T, h_0, []
         for x_t in x:
-            h = mg.tanh(x_t @ W.T + h @ R.T + b)
+            h = mg.tanh(x_t @ W_T + h @ R_T + b)
             states.append(h)
         h = mg.stack(states)
         W.grad = R.grad = b.grad = None
@@ -90,9 +92,9 @@ def torch() -> Callable:
     W, R, b = (w.requires_grad_() for w in weights)
 
     def call() -> tuple:
-        h, states = torch.zeros(B, H), []
+        W_T, R_T, h, states = W.T, R.T, torch.zeros(B, H), []
         for x_t in x:
-            h = torch.tanh(x_t @ W.T + h @ R.T + b)
+            h = torch.tanh(x_t @ W_T + h @ R_T + b)
             states.append(h)
         h = torch.stack(states)
         W.grad = R.grad = b.grad = None
@@ -111,9 +113,9 @@ def autograd() -> Callable:
 
     def loss(weights: tuple) -> object:
         W, R, b = weights
-        h, states = np.zeros((B, H), np.float32), []
+        W_T, R_T, h, states = W.T, R.T, np.zeros((B, H), np.float32), []
         for x_t in x:
-            h = anp.tanh(x_t @ W.T + h @ R.T + b)
+            h = anp.tanh(x_t @ W_T + h @ R_T + b)
             states.append(h)
         h = anp.stack(states)
         return anp.mean(h * h)
@@ -130,9 +132,9 @@ def mygrad() -> Callable:
     W, R, b = (my.tensor(w) for w in weights)
 
     def call() -> tuple:
-        h, states = np.zeros((B, H), np.float32), []
+        W_T, R_T, h, states = W.T, R.T, np.zeros((B, H), np.float32), []
         for x_t in x:
-            h = my.tanh(my.matmul(x_t, W.T) + my.matmul(h, R.T) + b)
+            h = my.tanh(my.matmul(x_t, W_T) + my.matmul(h, R_T) + b)
             states.append(h)
         h = my.stack(states)
         W.null_grad(), R.null_grad(), b.null_grad()
