@@ -322,8 +322,9 @@ def cumsum(x, *, axis=None):
 
 
 def below_top(x, axis):
-    """Return x less its largest entry, so that no exponential overflows; as floats: small integers would wrap."""
-    return x - 1.0 * x.max(axis=axis, keepdims=True)
+    """Return x less its largest entry, so that no exponential overflows."""
+    x = x if x.dtype.kind == "f" else x.astype(float)  # small integers would wrap
+    return x - x.max(axis=axis, keepdims=True)
 
 
 @op(lambda g, y, x, *, axis, keepdims: expand(g, x, axis, keepdims) * exp(x - expand(y, x, axis, keepdims)))
@@ -631,8 +632,8 @@ def cross_entropy(logits, targets):
             f"cross_entropy: targets lie in [{targets.min()}, {targets.max()}], but logits of shape {logits.shape} "
             f"have classes 0 to {logits.shape[-1] - 1}"
         )
-    logits = below_top(logits, -1)
-    return (np.log(np.exp(logits).sum(axis=-1)) - np.take_along_axis(logits, targets[..., None], -1)[..., 0]).mean()
+    rows = flat(below_top(logits, -1))
+    return (np.log(np.exp(rows).sum(axis=-1)) - rows[np.arange(targets.size), targets.ravel()]).mean()
 
 
 @op(
