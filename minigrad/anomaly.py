@@ -24,12 +24,11 @@ def detect_anomaly(infinite: bool = False) -> Iterator[None]:
     operands, and the file and line outside minigrad that called it. Infinities pass unless `infinite` is true: -inf is
     how logits are masked, but it is also where many a NaN comes from. The block is slow; it is for finding a fault.
     """
-    before = mode.recording, mode.watch
-    mode.recording, mode.watch = mode.recording and "watched", functools.partial(Watched, infinite)
+    before, mode.watch = mode.watch, functools.partial(Watched, infinite)
     try:
         yield
     finally:
-        mode.recording, mode.watch = before
+        mode.watch = before
 
 
 def caller() -> str:

@@ -18,8 +18,8 @@ FAULTS = (ArithmeticError, AttributeError, IndexError, TypeError, ValueError)  #
 
 
 class Mode(threading.local):
-    recording = True  # each thread starts with recording on; true but not True while detect_anomaly watches
-    watch = None  # what detect_anomaly has look at each result; consulted where recording is not True
+    recording = True  # each thread starts with recording on,
+    watch = None  # and with no one (detect_anomaly) looking at each result
 
 
 mode = Mode()
@@ -112,12 +112,10 @@ def op(*rules: Callable | None, joint: Callable | None = None, elementwise: bool
             if blind:
                 parents = [p if rule else None for p, rule in zip(parents, rules, strict=True)]
                 needed = any(p is not None for p in parents)
-            actor = this
-            if not (needed and mode.recording is True):
-                actor = mode.watch(this, raw, y) if mode.watch else this
-                if not (needed and mode.recording):
-                    return tuple(kind.wrap(x, None, raw) for x in y) if type(y) is tuple else kind.wrap(y, None, raw)
-            record = (actor, parents, raw, static, saved)
+            watched = mode.watch(this, raw, y) if mode.watch else this
+            if not (needed and mode.recording):
+                return tuple(kind.wrap(x, None, raw) for x in y) if type(y) is tuple else kind.wrap(y, None, raw)
+            record = (watched, parents, raw, static, saved)
             if type(y) is tuple:
                 return picks(kind.make(y, record))
             return kind.wrap(y, record)
