@@ -8,11 +8,13 @@ import warnings
 
 import numpy as np
 import pytest
+from op_samples import COMPOSED
 
 import minigrad
 from minigrad import Tensor, Value, get_default_dtype, ops, set_default_dtype
 from minigrad.errors import DeviceError, DTypeError, GraphError, ShapeError
 from minigrad.nn import Parameter
+from minigrad.op import registry
 
 
 @pytest.fixture
@@ -310,6 +312,12 @@ def test_the_engine_imports_numpy_alone_and_names_what_it_exports():
     code = f"import sys, minigrad; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
     assert sorted(minigrad.__all__) == minigrad.__all__ and all(hasattr(minigrad, name) for name in minigrad.__all__)
+
+
+def test_every_operation_is_exported():
+    table = {name for name, op in registry.items() if op.forward.__module__ == "minigrad.ops"} | COMPOSED
+    assert table - set(minigrad.__all__) == {"astype", "getitem", "scatter"}  # a method, an operator, and its transpose
+    assert all(getattr(minigrad, name) is getattr(ops, name) for name in table & set(minigrad.__all__))
 
 
 def test_no_warning_where_nothing_is_wrong():
