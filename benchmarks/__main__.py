@@ -1,7 +1,8 @@
 """Run the benchmarks, print their tables, store them with the machine and the versions they ran on.
 
-Every engine runs in a process of its own, one thread each. Rounds are interleaved, so that a slow moment of the machine
-meets all engines; what is reported are ratios of medians within this run.
+Every engine runs in a process of its own, with one thread and the same setting of the allocator. Rounds are
+interleaved, so that a slow moment of the machine meets all engines; what is reported are ratios of medians within this
+run.
 """
 
 import importlib.metadata
@@ -17,7 +18,10 @@ from pathlib import Path
 
 ROUNDS = 9
 SECONDS = 0.3  # of measuring, an engine a round
-ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+# One thread each; and glibc keeps what a pass frees. By default it hands memory back to the system and faults it in
+# again at the next pass, or not, as the layout of the heap has it, which can double the time of any engine (NOTES.md).
+SETTING = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+SETTING |= {f"MALLOC_{name}_THRESHOLD_": "1000000000" for name in ("TRIM", "MMAP")}
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -45,7 +49,7 @@ def work(engine: str) -> None:
 def rounds(engines: list[str]) -> dict[str, list[float]]:
     """Return for each engine that is installed its seconds a pass, round by round."""
     command = [sys.executable, "-m", "benchmarks", "--worker"]
-    pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": os.environ | ONE_THREAD}
+    pipe = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "env": os.environ | SETTING}
     workers = {engine: subprocess.Popen([*command, engine], stderr=subprocess.PIPE, **pipe) for engine in engines}
     found: dict[str, list[float]] = {}
     for engine, worker in workers.items():
@@ -122,5 +126,6 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--worker"]:
         work(sys.argv[2])
     else:
-        os.environ.update(ONE_THREAD)  # before NumPy is imported
+        if not SETTING.items() <= os.environ.items():  # read when a process starts, so start anew
+            os.execve(sys.executable, [sys.executable, "-m", "benchmarks"], os.environ | SETTING)
         main()
