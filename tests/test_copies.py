@@ -5,6 +5,7 @@ import multiprocessing
 import pickle
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -238,6 +239,19 @@ def test_threads_sweep_one_batch_each_to_shared_leaves(hectic):
     run(*(lambda share=share: work(share) for share in batches))
     for p, g in zip(net.parameters(), right, strict=True):
         np.testing.assert_array_equal(p.grad, g)
+
+
+def test_no_gradient_is_lost_between_reading_and_writing():
+    class Slow(Parameter):
+        __slots__ = ()
+
+        def own(self, cotangent, owned):  # called after the sum with the old gradient, before the new one is set
+            time.sleep(0.01)
+            return super().own(cotangent, owned)
+
+    x = Slow([1.0])
+    run(*[(x * float(k)).sum().backward for k in range(1, 5)])
+    assert x.grad.tolist() == [10]
 
 
 def test_a_graph_may_be_swept_in_another_thread():

@@ -1,5 +1,6 @@
 """Optimisers and clipping against updates worked out by hand from the papers' formulas."""
 
+import inspect
 import math
 
 import numpy as np
@@ -345,6 +346,8 @@ def test_a_restored_optimiser_continues_identically(make, dtype):
         np.testing.assert_array_equal(x, kept[name])  # a snapshot
     two.load_state_dict(state)
     assert two.lr == pytest.approx(0.1 / 3) and two.state_dict().keys() == state.keys()
+    options = set(inspect.signature(type(one)).parameters) - {"params"}
+    assert options == {name for name in state if "." not in name}  # every setting goes along
     for q, x in zip(qs, data, strict=True):
         q.data = x
     train(qs, two, range(3, 6))
