@@ -187,6 +187,14 @@ def test_a_sequence_of_one_and_the_parts_of_an_unstacked_array():
     assert ops.unstack(Tensor(np.zeros((0, 2)))) == ()
 
 
+def test_a_part_of_a_split_that_is_not_used_has_gradient_0():
+    x = Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    first, _, last = ops.split(x, 3, axis=1)
+    (first * first * last).sum().backward()
+    assert x.grad.tolist() == [[0, 0, 0], [2 * 3 * 5, 0, 9]]
+    assert gradcheck(lambda v: ops.split(v, [1, 2], axis=1)[2] ** 3, [x], order=2)
+
+
 # --- kinks and edges -------------------------------------------------------------------------------------------------
 
 
