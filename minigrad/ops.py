@@ -254,7 +254,7 @@ def sum(x, *, axis=None, keepdims=False):
     return x.sum(axis=axis, keepdims=keepdims)
 
 
-@op(lambda g, y, x, *, axis, keepdims: expand(g, x, axis, keepdims) * (y.size / x.size))
+@op(lambda g, y, x, *, axis, keepdims: expand(g * (y.size / x.size), x, axis, keepdims))
 def mean(x, *, axis=None, keepdims=False):
     """Return the mean over `axis` (an integer, a tuple, or None for all); refuses an empty one."""
     if x.size == 0:
