@@ -38,8 +38,13 @@ check: $(READY)  ## check your answers to a chapter's exercises, e.g. make check
 lab: $(READY)  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab
 
-bench: $(READY)  ## measure the engine, and beside it those that are installed
-	@$(BIN)/python -m benchmarks
+.venv-bench/ready: benchmarks/requirements.txt pyproject.toml
+	@$(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e . -r benchmarks/requirements.txt
+	@touch $@
+
+bench: .venv-bench/ready  ## measure minigrad beside NumPy by hand, PyTorch, HIPS autograd and MyGrad
+	@.venv-bench/bin/python -m benchmarks
 
 clean:  ## remove the built book and caches, but neither .venv nor your answers
 	@rm -rf _build build dist .pytest_cache .ruff_cache .hypothesis

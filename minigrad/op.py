@@ -10,7 +10,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 
-from minigrad.errors import GraphError, MinigradError
+from minigrad.errors import DTypeError, GraphError, MinigradError
 from minigrad.graph import Node, Part
 
 registry: dict[str, "Op"] = {}
@@ -98,7 +98,10 @@ def op(*rules: Callable | None, joint: Callable | None = None, elementwise: bool
                         continue
                 parents.append(None)
             if kind is None:
-                return forward(*operands, **static)[0] if joint else forward(*operands, **static)
+                try:
+                    return forward(*operands, **static)[0] if joint else forward(*operands, **static)
+                except AttributeError as error:  # a list has no .sum
+                    raise DTypeError(f"{this.name}: takes Tensors, arrays and numbers ({error})") from error
             if defaults:
                 static = defaults | static
             raw = kind.lower(this, operands)

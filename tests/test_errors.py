@@ -12,6 +12,7 @@ x = Tensor(np.ones((2, 3), "float32"), requires_grad=True)
 v, ints = Value(2.0), Tensor(np.arange(3))
 
 TABLE = [
+    (lambda: ops.sum([1.0, 2.0]), DTypeError, ["sum", "takes Tensors, arrays and numbers"]),
     # shapes
     (lambda: x + np.ones(4), ShapeError, ["add", "(2, 3)", "(4,)", "broadcast"]),
     (lambda: x @ x, ShapeError, ["matmul", "(2, 3), (2, 3)"]),
