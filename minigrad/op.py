@@ -42,8 +42,8 @@ class Op:
         self.name = forward.__name__.lstrip("_")
         self.forward, self.rules, self.joint, self.elementwise = forward, rules, joint, elementwise
 
-    def pull(self, node: Node, g: object, floor: int, create_graph: bool) -> Iterator:
-        """Yield (parent, its part of the cotangent) for the parents that need one."""
+    def pull(self, node: Node, g: object, floor: int, create_graph: bool) -> list:
+        """Return (parent, its part of the cotangent) for the parents that need one."""
         _, parents, raw, static, saved = node.record
         operands, y = raw, node.data
         if create_graph:  # nodes again; the outputs are made afresh, since a record that kept them would close a cycle
@@ -55,10 +55,12 @@ class Op:
                 gs, outputs = (g, y) if type(y) is tuple else ((g,), (y,))
                 needs = [p is not None and p.tick >= floor for p in parents]
                 parts = self.joint(gs, outputs, saved, operands, needs, **static)
+            pulled = []
             for k, parent in enumerate(parents):
                 if parent is not None and parent.tick >= floor:
                     part = parts[k] if parts else self.rules[k](g, y, *operands, **static)
-                    yield parent, parent.conform(part, self, k)
+                    pulled.append((parent, parent.conform(part, self, k)))
+            return pulled
         except MinigradError:
             raise
         except FAULTS as error:

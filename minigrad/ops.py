@@ -565,6 +565,8 @@ def flat(x):
 
 
 def matmul_left(g, y, a, b):
+    if a.ndim == b.ndim == 2:
+        return matmul(g, b.T)
     if b.ndim == 1:  # y[...] = sum over k of a[..., k] b[k]
         return reshape(g, shape=(*g.shape, 1)) * b
     if a.ndim == 1:  # y[..., n] = sum over k of a[k] b[..., k, n]
@@ -573,6 +575,8 @@ def matmul_left(g, y, a, b):
 
 
 def matmul_right(g, y, a, b):
+    if a.ndim == b.ndim == 2:
+        return matmul(a.T, g)
     if b.ndim <= 2:  # the sum over batch axes is one product of two tall matrices
         return swap(flat(a)) @ (flat(g) if b.ndim == 2 else reshape(g, shape=(g.size,)))
     if a.ndim == 1:  # y[..., n] = sum over k of a[k] b[..., k, n]

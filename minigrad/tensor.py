@@ -43,7 +43,7 @@ class Tensor(Operand):
     @staticmethod
     def wrap(y: np.ndarray, record: tuple | None = None, raw: Sequence = ()) -> "Tensor":
         y = y if type(y) is np.ndarray else np.asarray(y)
-        if raw and y.dtype.kind == "f" and not any(is_float(x) for x in raw):
+        if raw and y.dtype.kind == "f" and not any(map(is_float, raw)):
             y = y.astype(backend.get_default_dtype())  # a float made of integers and numbers alone
         return Tensor.make(y, record)
 
@@ -301,11 +301,11 @@ def position(index: object) -> np.ndarray:
 
 
 def is_float(x: object) -> bool:
-    return isinstance(x, np.ndarray | np.generic) and x.dtype.kind == "f"
+    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
 
 
 def broadcasts(shape: tuple, to: tuple) -> bool:
-    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(shape[::-1], to[::-1], strict=False))
+    return to[len(to) - len(shape) :] == shape or len(shape) <= len(to) and all(n in (1, m) for n, m in zip(shape[::-1], to[::-1], strict=False))
 
 
 def lower_mixed(op: Op, operands: tuple) -> list:
