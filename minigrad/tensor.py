@@ -305,7 +305,9 @@ def is_float(x: object) -> bool:
 
 
 def broadcasts(shape: tuple, to: tuple) -> bool:
-    return to[len(to) - len(shape) :] == shape or len(shape) <= len(to) and all(n in (1, m) for n, m in zip(shape[::-1], to[::-1], strict=False))
+    if to[len(to) - len(shape) :] == shape:  # a bias
+        return True
+    return len(shape) <= len(to) and all(n in (1, m) for n, m in zip(shape[::-1], to[::-1], strict=False))
 
 
 def lower_mixed(op: Op, operands: tuple) -> list:
