@@ -83,7 +83,7 @@ def save(path: str | os.PathLike, module: Module, optimizer: Optimizer | None = 
 
 
 def read(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
-    """Return the record and the arrays of a checkpoint."""
+    """Return the record and the arrays of a checkpoint; raises as `load` does for a file that is damaged or none."""
     library = safetensors()
     try:
         with library.safe_open(path, framework="numpy") as file:
@@ -153,7 +153,7 @@ def check(mine: Mapping[str, object], found: Mapping[str, np.ndarray]) -> None:
 #
 # PyTorch's recurrent layers add two biases, an inheritance from cuDNN: W x + b_ih + R h + b_hh. Only the sum matters,
 # so minigrad has one; but in the GRU the candidate's b_hh stands inside the product with the reset gate,
-# z = tanh(W x + b_ih + r * (R h + b_hh)), and remains, as bias_hn.
+# n = tanh(W x + b_ih + r * (R h + b_hh)), and remains, as bias_hn.
 
 BIAS = re.compile(r"((?:.*\.)?)bias(_ih|_hh|_hn|)_(l\d+(?:_reverse)?)")  # encoder.rnn. | _ih | l0_reverse
 REFUSED = {
