@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from minigrad.errors import DTypeError, GraphError, MinigradError
-from minigrad.graph import Node, Part
+from minigrad.graph import Node, Part, grad
 
 registry: dict[str, "Op"] = {}
 FAULTS = (ArithmeticError, AttributeError, IndexError, TypeError, ValueError)  # what bad operands raise
@@ -38,14 +38,24 @@ def no_grad() -> Iterator[None]:
 class Op:
     """One row of the table: a name, the forward computation, and either a rule per operand or one joint rule."""
 
-    def __init__(self, forward: Callable, rules: tuple = (), joint: Callable | None = None, elementwise: bool = False):
+    def __init__(
+        self,
+        forward: Callable,
+        rules: tuple = (),
+        joint: Callable | None = None,
+        elementwise: bool = False,
+        reference: Callable | None = None,
+    ):
         self.name = forward.__name__.lstrip("_")
         self.forward, self.rules, self.joint, self.elementwise = forward, rules, joint, elementwise
+        self.reference = reference
 
     def pull(self, node: Node, g: object, floor: int, create_graph: bool) -> list:
         """Return (parent, its part of the cotangent) for the parents that need one."""
         _, parents, raw, static, saved = node.record
         operands, y = raw, node.data
+        if create_graph and self.reference:
+            return self.pull_reference(node, g, floor)
         if create_graph:  # nodes again; the outputs are made afresh, since a record that kept them would close a cycle
             operands = [x if p is None else self.relive(p, x) for p, x in zip(parents, raw, strict=True)]
             y = picks(node) if type(y) is tuple else node
@@ -66,6 +76,21 @@ class Op:
         except FAULTS as error:
             raise node.explain(f"backward of {self.name}", raw, static, error) from error
 
+    def pull_reference(self, node: Node, g: object, floor: int) -> list:
+        """Return what pull does, as nodes: the gradient of the reference, run again on stand-ins for the parents.
+
+        The sweep through the reference ends at the stand-ins, the oldest nodes it can reach: a parent that depends on
+        another (an initial state made from the weights) is not gone through twice.
+        """
+        _, parents, raw, static, _ = node.record
+        inputs = [x if p is None else stand_in(self.relive(p, x)) for p, x in zip(parents, raw, strict=True)]
+        outputs = self.reference(*inputs, **static)
+        pairs = zip(outputs, g, strict=True) if type(node.data) is tuple else [(outputs, g)]
+        total = sum((y * cotangent).sum() for y, cotangent in pairs if cotangent is not None)
+        wanted = [k for k, p in enumerate(parents) if p is not None and p.tick >= floor]
+        found = grad(total, [inputs[k] for k in wanted], create_graph=True)
+        return [(parents[k], part) for k, part in zip(wanted, found, strict=True) if part is not None]
+
     def relive(self, parent: Node, captured: object) -> Node:
         if parent.data is not captured:
             raise GraphError(
@@ -75,16 +100,22 @@ class Op:
         return parent
 
 
-def op(*rules: Callable | None, joint: Callable | None = None, elementwise: bool = False) -> Callable:
+def op(
+    *rules: Callable | None,
+    joint: Callable | None = None,
+    elementwise: bool = False,
+    reference: Callable | None = None,
+) -> Callable:
     """Declare an operation: a rule per positional operand, None for one that never has a gradient.
 
     Keyword-only arguments are static: they reach the rules by name. With no node among the operands the call is only
     the computation. With `joint` the forward returns (output or tuple of outputs, saved), and one function
-    joint(gs, outputs, saved, operands, needs, **static) returns all cotangents; missing ones in `gs` are None.
+    joint(gs, outputs, saved, operands, needs, **static) returns all cotangents; missing ones in `gs` are None. A fused
+    operation names its `reference`, the same function composed of other operations: higher derivatives go through that.
     """
 
     def declare(forward: Callable) -> Callable:
-        this = Op(forward, rules, joint, elementwise)
+        this = Op(forward, rules, joint, elementwise, reference)
         registry[this.name] = this
         defaults, blind = forward.__kwdefaults__, None in rules
 
@@ -156,6 +187,39 @@ class Pick:
         _, hidden, k = node.record
         if hidden.tick >= floor:
             yield hidden, Slot(g, k)
+
+
+class StandIn:
+    """The identity: a node with a tick of its own, in place of an older one."""
+
+    name = "stand_in"
+
+    @staticmethod
+    def pull(node: Node, g: object, floor: int, create_graph: bool) -> list:
+        parent = node.record[1]
+        return [(parent, g)] if parent.tick >= floor else []
+
+
+def stand_in(parent: Node) -> Node:
+    """Return a younger node of the same value, through which gradients pass."""
+    return parent.kind.wrap(parent.data, (StandIn, parent))
+
+
+class Cut:
+    """The operation behind a gradient that ends here on purpose."""
+
+    name = "cut"
+
+    @staticmethod
+    def pull(node: Node, g: object, floor: int, create_graph: bool) -> list:
+        if create_graph:
+            raise GraphError("cut: a truncated gradient is the derivative of nothing, so it cannot be differentiated")
+        return []
+
+
+def cut(x: Node) -> Node:
+    """Return `x` as it is, with no gradient back to it; unlike detach, higher derivatives through it are refused."""
+    return x.kind.wrap(x.data, (Cut, x)) if x.requires_grad and mode.recording else x
 
 
 def picks(hidden: Node) -> tuple[Node, ...]:

@@ -6,10 +6,12 @@ from minigrad.nn.embedding import Embedding
 from minigrad.nn.linear import Linear
 from minigrad.nn.loss import BCEWithLogitsLoss, CrossEntropyLoss, MSELoss
 from minigrad.nn.module import Module, Parameter
-from minigrad.nn.rnn import RNN
+from minigrad.nn.rnn import GRU, LSTM, RNN
 from minigrad.nn.sequential import Sequential
 
 __all__ = [
+    "GRU",
+    "LSTM",
     "RNN",
     "BCEWithLogitsLoss",
     "CrossEntropyLoss",

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from minigrad.ops import stack, tanh, unstack
+from minigrad.ops import stack, tanh, unstack, where
 from minigrad.tensor import Tensor
 
 
@@ -14,13 +14,17 @@ def elman_step(x: Tensor, h: Tensor, W: Tensor, R: Tensor, b: Tensor | float, f:
     return f(x @ W.T + h @ R.T + b)
 
 
-def elman(x: Tensor, h: Tensor, W: Tensor, R: Tensor, b: Tensor | float, f: Callable = tanh) -> tuple[Tensor, Tensor]:
+def elman(
+    x: Tensor, h: Tensor, W: Tensor, R: Tensor, b: Tensor | float, f: Callable = tanh, mask: object = None
+) -> tuple[Tensor, Tensor]:
     """Return all hidden states (T, B, H) and the last one (B, H) for a sequence x (T, B, I), from the state h (B, H).
 
-    The same numbers as elman_step T times; the inputs of all steps are weighed in one product before the loop.
+    The same numbers as elman_step T times; the inputs of all steps are weighed in one product before the loop. `mask`
+    (T, B, 1), booleans, is false where a sequence of the batch has ended: there the state stays and outputs are 0.
     """
-    R_transposed, states = R.T, []
-    for weighed in unstack(x @ W.T + b):
-        h = f(weighed + h @ R_transposed)
-        states.append(h)
-    return stack(states), h
+    R_transposed, outputs = R.T, []
+    for t, weighed in enumerate(unstack(x @ W.T + b)):
+        new = f(weighed + h @ R_transposed)
+        h = new if mask is None else where(mask[t], new, h)
+        outputs.append(new if mask is None else where(mask[t], new, 0.0))
+    return stack(outputs), h

@@ -41,7 +41,7 @@ def by_hand(rnn, x, h_0, seed, seed_n):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("layout", ["time first", "batch first", "no batch"])
 def test_outputs_and_every_gradient_equal_those_by_hand(nonlinearity, bias, layout):
-    rnn = RNN(I, H, nonlinearity, bias=bias, batch_first=layout == "batch first", rng=1, dtype="float64")
+    rnn = RNN(I, H, nonlinearity=nonlinearity, bias=bias, batch_first=layout == "batch first", rng=1, dtype="float64")
     n = 1 if layout == "no batch" else B
     arrays = X[:, :n], H0[:, :n], SEED[:, :n], SEED_N[:, :n]
     to = {"time first": lambda a: a, "batch first": lambda a: a.swapaxes(0, 1), "no batch": lambda a: a[:, 0]}[layout]
@@ -61,7 +61,7 @@ def test_outputs_and_every_gradient_equal_those_by_hand(nonlinearity, bias, layo
 
 @pytest.mark.parametrize("nonlinearity", F)
 def test_gradients_equal_central_differences(nonlinearity):
-    rnn = RNN(I, H, nonlinearity, rng=1, dtype="float64")
+    rnn = RNN(I, H, nonlinearity=nonlinearity, rng=1, dtype="float64")
 
     def function(x, h_0, *weights):
         rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_l0 = weights
@@ -145,7 +145,7 @@ def test_two_widths_meeting_in_a_layer():
 
 def test_refusals_of_the_constructor():
     with pytest.raises(ValueError, match="tanh, sigmoid, relu, not 'elu'"):
-        RNN(I, H, "elu")
+        RNN(I, H, nonlinearity="elu")
     for sizes in ((0, 1), (1, 0)):
         with pytest.raises(ValueError, match="at least 1"):
             RNN(*sizes)

@@ -31,7 +31,7 @@ def test_layer_step_and_numpy_agree(f):
     np.testing.assert_allclose(states.data, right, rtol=1e-12)
     np.testing.assert_array_equal(last.data, states.data[-1])
     np.testing.assert_allclose([h.data for h in looped(*map(Tensor, (X, H0, W, R, b)), f)], right, rtol=1e-12)
-    rnn = RNN(I, H, f.__name__, dtype="float64")
+    rnn = RNN(I, H, nonlinearity=f.__name__, dtype="float64")
     rnn.load_state_dict({"weight_ih_l0": W, "weight_hh_l0": R, "bias_l0": b})
     np.testing.assert_allclose(rnn(X, H0[None])[0].data, right, rtol=1e-12)
 
