@@ -84,8 +84,7 @@ def heading(record: tuple) -> str:
 def boxes_of(root: Node, names: Mapping[str, Node], values: bool, grads: bool) -> list[Box]:
     """Return a box for each node and each constant, inputs before what is made of them."""
     called = {id(x): name for name, x in names.items()}
-    # Of a constant the graph keeps the array alone. Not so for numbers: Python may hold two equal ones as one object.
-    called |= {id(x.data): name for name, x in names.items() if isinstance(x.data, np.ndarray) and not x.requires_grad}
+    called |= {id(x.data): name for name, x in names.items() if not x.requires_grad}  # the graph keeps the array alone
     nodes, agenda = {root}, [root]
     while agenda:
         record = agenda.pop().record
@@ -107,7 +106,9 @@ def boxes_of(root: Node, names: Mapping[str, Node], values: bool, grads: bool) -
             if parent is not None:
                 inputs.append(boxes[parent])
                 continue
-            raw = record[2][k]  # an array is drawn once however often it is used, a number each time
+            # An array is drawn once however often it is used. A number each time and without a name: two equal ones may
+            # be one object in Python.
+            raw = record[2][k]
             key = id(raw) if isinstance(raw, np.ndarray) else (node.tick, k)
             if key not in constants:
                 title = called.get(key, "")
