@@ -47,6 +47,22 @@ def digest(record: str, arrays: Mapping[str, np.ndarray]) -> str:
     return sha.hexdigest()
 
 
+def write(path: str | os.PathLike, content: bytes) -> None:
+    """Replace the file at `path` in one step: whatever happens meanwhile, it is the old one or the new one, whole."""
+    path = os.path.realpath(path)  # through a link: a rename would replace the link itself
+    partial = f"{path}.{secrets.token_hex(4)}.partial"  # in the same folder: a rename is one step only within a disk
+    try:
+        with open(partial, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())  # else a power cut may leave the new name on an empty file
+        os.replace(partial, path)
+    except BaseException:
+        with suppress(OSError):
+            os.remove(partial)
+        raise
+
+
 def save(path: str | os.PathLike, module: Module, optimizer: Optimizer | None = None, **metadata: object) -> None:
     """Write the weights, the states of the random generators and of the optimiser, and `metadata`, into one file.
 
@@ -66,20 +82,7 @@ def save(path: str | os.PathLike, module: Module, optimizer: Optimizer | None = 
         text = json.dumps(record, default=lambda x: x.tolist())  # arrays and NumPy's numbers
     except (AttributeError, TypeError, ValueError) as error:
         raise DTypeError(f"save: metadata must be what JSON holds, numbers, strings, lists, dicts: {error}") from error
-    content = safetensors().numpy.save(arrays, {KEY: text, "sha256": digest(text, arrays)})
-
-    path = os.path.realpath(path)  # through a link: a rename would replace the link itself
-    partial = f"{path}.{secrets.token_hex(4)}.partial"  # in the same folder: a rename is one step only within a disk
-    try:
-        with open(partial, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())  # else a power cut may leave the new name on an empty file
-        os.replace(partial, path)
-    except BaseException:
-        with suppress(OSError):
-            os.remove(partial)
-        raise
+    write(path, safetensors().numpy.save(arrays, {KEY: text, "sha256": digest(text, arrays)}))
 
 
 def read(path: str | os.PathLike) -> tuple[dict, dict[str, np.ndarray]]:
