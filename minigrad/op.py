@@ -219,7 +219,7 @@ class Cut:
 
 def cut(x: Node) -> Node:
     """Return `x` as it is, with no gradient back to it; unlike detach, higher derivatives through it are refused."""
-    return x.kind.wrap(x.data, (Cut, x)) if x.requires_grad and mode.recording else x
+    return x.kind.wrap(x.data, (Cut, x)) if getattr(x, "requires_grad", False) and mode.recording else x
 
 
 def picks(hidden: Node) -> tuple[Node, ...]:

@@ -10,14 +10,12 @@ from minigrad.errors import DTypeError, OptionError, ShapeError
 from minigrad.nn.dropout import Dropout
 from minigrad.nn.linear import check_input, uniform
 from minigrad.nn.module import Module, Parameter
-from minigrad.ops import broadcast_to, concatenate, relu, sigmoid, tanh
-from minigrad.recurrent.elman import elman
-from minigrad.recurrent.gru import gru
-from minigrad.recurrent.lstm import lstm
+from minigrad.ops import broadcast_to, concatenate, where
+from minigrad.recurrent.elman import NONLINEARITIES, elman_sequence
+from minigrad.recurrent.gru import gru_sequence
+from minigrad.recurrent.lstm import lstm, lstm_sequence
 from minigrad.recurrent.spec import CellSpec, cell_spec
 from minigrad.tensor import Tensor
-
-NONLINEARITIES = {"tanh": tanh, "sigmoid": sigmoid, "relu": relu}
 
 
 class Recurrent(Module):
@@ -77,10 +75,9 @@ class Recurrent(Module):
     def forward(self, x: Tensor, state: object = None, lengths: Sequence[int] | None = None) -> tuple:
         """Return (output, state after the last step) for a batch of sequences and, if given, the states before them."""
         name = type(self).__name__
-        x = x if isinstance(x, Tensor) else Tensor(x)
+        x = check_input(name, x, self.input_size, self.weight_ih_l0)
         if x.ndim not in (2, 3) or 0 in x.shape:
             raise ShapeError(f"{name}: the input has shape {x.shape}; give (T, I) or (T, B, I), nothing empty")
-        x = check_input(name, x, self.input_size, self.weight_ih_l0)
         batched = x.ndim == 3
         if not batched:
             x = x.reshape(len(x), 1, -1)
@@ -88,6 +85,8 @@ class Recurrent(Module):
             x = x.transpose(1, 0, 2)
         T, B = x.shape[:2]
         mask, back = masks(name, lengths, T, B)
+        if mask is not None:  # padding may hold NaN, and 0 times that would reach the weights' gradients
+            x = where(mask, x, 0.0)
         before = self.initial(state, B, batched)
         after = [[] for _ in self.states]
         for k in range(self.num_layers):
@@ -183,7 +182,7 @@ class RNN(Recurrent):
 
     def run(self, x: Tensor, states: list[Tensor], suffix: str, mask: np.ndarray | None) -> tuple[Tensor, ...]:
         weights = (self.of(name, suffix) for name in ("weight_ih", "weight_hh", "bias"))
-        return elman(x, *states, *weights, NONLINEARITIES[self.nonlinearity], mask)
+        return elman_sequence(x, *states, *weights, nonlinearity=self.nonlinearity, mask=mask)
 
 
 class GRU(Recurrent):
@@ -204,7 +203,7 @@ class GRU(Recurrent):
 
     def run(self, x: Tensor, states: list[Tensor], suffix: str, mask: np.ndarray | None) -> tuple[Tensor, ...]:
         weights = (self.of(name, suffix) for name in ("weight_ih", "weight_hh", "bias", "bias_hn"))
-        return gru(x, *states, *weights, mask)
+        return gru_sequence(x, *states, *weights, mask=mask)
 
 
 class LSTM(Recurrent):
@@ -282,6 +281,8 @@ class LSTM(Recurrent):
         return concatenate(parts)
 
     def run(self, x: Tensor, states: list[Tensor], suffix: str, mask: np.ndarray | None) -> tuple[Tensor, ...]:
-        W, R = self.of("weight_ih", suffix), self.of("weight_hh", suffix)
-        p, G = (getattr(self, name + suffix, None) for name in ("peephole", "weight_gh"))
-        return lstm(x, *states, W, R, self.bias_of_rows(suffix), p, G, self.spec, mask)
+        W, R, b = self.of("weight_ih", suffix), self.of("weight_hh", suffix), self.bias_of_rows(suffix)
+        p = getattr(self, "peephole" + suffix, 0.0)
+        if self.spec.gate_recurrence == "none":
+            return lstm_sequence(x, *states, W, R, b, p, spec=self.spec, mask=mask)
+        return lstm(x, *states, W, R, b, p, getattr(self, "weight_gh" + suffix), self.spec, mask)

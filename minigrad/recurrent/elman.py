@@ -2,8 +2,12 @@
 
 from collections.abc import Callable
 
-from minigrad.ops import stack, tanh, unstack, where
+from minigrad.op import op
+from minigrad.ops import relu, sigmoid, stack, tanh, unstack, where
+from minigrad.recurrent.kernels import on_numpy
 from minigrad.tensor import Tensor
+
+NONLINEARITIES = {"tanh": tanh, "sigmoid": sigmoid, "relu": relu}
 
 
 def elman_step(x: Tensor, h: Tensor, W: Tensor, R: Tensor, b: Tensor | float, f: Callable = tanh) -> Tensor:
@@ -28,3 +32,14 @@ def elman(
         h = new if mask is None else where(mask[t], new, h)
         outputs.append(new if mask is None else where(mask[t], new, 0.0))
     return stack(outputs), h
+
+
+@op(
+    joint=on_numpy.elman_backward,
+    reference=lambda *operands, nonlinearity, mask: elman(*operands, NONLINEARITIES[nonlinearity], mask),
+)
+def elman_sequence(
+    x: Tensor, h: Tensor, W: Tensor, R: Tensor, b: Tensor | float, *, nonlinearity: str = "tanh", mask: object = None
+) -> tuple:
+    """Return what elman does, in one operation; a missing bias is 0."""
+    return on_numpy.elman_forward(x, h, W, R, b, nonlinearity, mask)

@@ -1,6 +1,8 @@
 """The GRU cell (Cho et al. 2014), with PyTorch's candidate: the reset gate scales R_n h + b_hn, not h."""
 
+from minigrad.op import op
 from minigrad.ops import sigmoid, stack, tanh, unstack, where
+from minigrad.recurrent.kernels import on_numpy
 from minigrad.tensor import Tensor
 
 
@@ -28,3 +30,11 @@ def gru(
         h = new if mask is None else where(mask[t], new, h)
         outputs.append(new if mask is None else where(mask[t], new, 0.0))
     return stack(outputs), h
+
+
+@op(joint=on_numpy.gru_backward, reference=lambda *operands, mask: gru(*operands, mask))
+def gru_sequence(
+    x: Tensor, h: Tensor, W: Tensor, R: Tensor, b: Tensor | float, b_hn: Tensor | float, *, mask: object = None
+) -> tuple:
+    """Return what gru does, in one operation; missing biases are 0."""
+    return on_numpy.gru_forward(x, h, W, R, b, b_hn, mask)

@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from minigrad.op import cut
+from minigrad.errors import OptionError
+from minigrad.op import cut, op
 from minigrad.ops import broadcast_to, concatenate, sigmoid, stack, unstack, where
+from minigrad.recurrent.kernels import on_numpy
 from minigrad.recurrent.spec import SQUASHINGS, CellSpec
 from minigrad.tensor import Tensor
 
@@ -83,3 +85,17 @@ def lstm(
             gates = gates_new if gates is None else where(mask[t], gates_new, gates)
             outputs.append(where(mask[t], h_new, 0.0))
     return stack(outputs), h, c
+
+
+@op(joint=on_numpy.lstm_backward, reference=lambda *operands, spec, mask: lstm(*operands, None, spec, mask))
+def lstm_sequence(
+    x: Tensor, h: Tensor, c: Tensor, W: Tensor, R: Tensor, b: Tensor | float, p: Tensor | float, *,
+    spec: CellSpec, mask: object = None,
+) -> tuple:  # fmt: skip
+    """Return what lstm does, in one operation; a missing bias is 0, and so are missing peepholes.
+
+    For every spec without a gate recurrence.
+    """
+    if spec.gate_recurrence != "none":
+        raise OptionError(f"lstm_sequence: gates that feed gates ({spec.gate_recurrence!r}) are left to lstm")
+    return on_numpy.lstm_forward(x, h, c, W, R, b, p, spec, mask)
