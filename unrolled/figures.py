@@ -5,6 +5,9 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 
+from minigrad.errors import OptionError
+from minigrad.recurrent.spec import CellSpec, cell_spec
+
 # Okabe & Ito, "Color Universal Design": told apart with every common kind of colour blindness.
 OKABE_ITO = {
     "blue": "#0072B2",
@@ -69,10 +72,11 @@ def box(
     height: float = 0.6,
     shape: str = "round,pad=0,rounding_size=0.12",
     color: str = "black",
+    linewidth: float = 1.4,
 ) -> FancyBboxPatch:
     """A rounded box with text, centred on (x, y); `shape` is a box style of matplotlib."""
-    patch = FancyBboxPatch((x - width / 2, y - height / 2), width, height, boxstyle=shape, fc="white", ec=color, lw=1.4)
-    ax.add_patch(patch)
+    line = {"boxstyle": shape, "fc": "white", "ec": color, "lw": linewidth}
+    patch = ax.add_patch(FancyBboxPatch((x - width / 2, y - height / 2), width, height, **line))
     ax.text(x, y, text, ha="center", va="center", size=15, color=color)
     return patch
 
@@ -83,19 +87,27 @@ def _centre(patch: FancyBboxPatch) -> tuple[float, float]:
 
 def arrow(
     ax: Axes,
-    start: FancyBboxPatch,
+    start: FancyBboxPatch | tuple[float, float],
     end: FancyBboxPatch,
     label: str = "",
     *,
     shift: tuple[float, float] = (0, 0.2),
     color: str = "black",
     linestyle: str = "-",
+    linewidth: float = 1.4,
+    bend: str = "",
 ) -> FancyArrowPatch:
-    """An arrow from the edge of one box to the edge of another, its label shifted off the middle."""
-    (x0, y0), (x1, y1) = _centre(start), _centre(end)
+    """An arrow from the edge of one box, or from a point, to the edge of another; its label shifted off the middle.
+
+    Straight, or round one corner: `bend` is "hv" (first horizontal, then vertical) or "vh".
+    """
+    point = isinstance(start, tuple)
+    (x0, y0), (x1, y1) = start if point else _centre(start), _centre(end)
     # Drawn from centre to centre and cut at the edges, so it meets them at any angle.
-    ends = {"patchA": start, "patchB": end, "shrinkA": 0, "shrinkB": 0}
-    line = {"arrowstyle": "-|>", "mutation_scale": 13, "lw": 1.4, "color": color, "linestyle": linestyle}
+    ends = {"patchA": None if point else start, "patchB": end, "shrinkA": 0, "shrinkB": 0}
+    line = {"arrowstyle": "-|>", "mutation_scale": 13, "lw": linewidth, "color": color, "linestyle": linestyle}
+    if bend:
+        line["connectionstyle"] = {"hv": "angle,angleA=0,angleB=90", "vh": "angle,angleA=90,angleB=0"}[bend]
     patch = ax.add_patch(FancyArrowPatch((x0, y0), (x1, y1), **ends, **line))
     if label:
         ax.text(
@@ -156,3 +168,113 @@ def unrolled_diagram(ax: Axes, steps: int = 4) -> None:
         arrow(ax, inputs, state, "$W$", color=_W, shift=(0.25, 0))
         arrow(ax, state, output, "$V$", color=_V, shift=(0.25, 0))
         arrow(ax, output, loss)
+
+
+# The gates keep their colours from figure to figure.
+GATE_COLORS = {gate: OKABE_ITO[name] for gate, name in (("i", "blue"), ("f", "vermillion"), ("o", "green"))}
+LSTM_STAGES = ("gates", "input", "cell", "state")
+_ROWS = {"f": (0.5, "forget\ngate"), "i": (2.4, "input\ngate"), "z": (3.3, "candidate"), "o": (5.1, "output\ngate")}
+
+
+def lstm_diagram(ax: Axes, spec: CellSpec | str = "vanilla", stage: str = "state") -> None:
+    """Draw one step of an LSTM cell, built up to a stage of LSTM_STAGES: the new in full strength, the old in grey.
+
+    "gates" makes i, f and o, "input" the candidate z and i z, "cell" the new cell, "state" the output. Only what the
+    spec has is drawn, each part at the same place in every stage. Boxes hold values, circles operations, peepholes are
+    dashed. Drawn for a figure of 6.5 by 5 inches.
+    """
+    spec = cell_spec(spec)
+    if stage not in LSTM_STAGES:
+        raise OptionError(f"lstm_diagram: stage is one of {', '.join(LSTM_STAGES)}, not {stage!r}")
+    _canvas(ax, 6.5, 5.05)
+    shown = LSTM_STAGES[: LSTM_STAGES.index(stage) + 1]
+    inputs, functions, values, products, cells = 0.97, 1.75, 2.6, 3.45, 4.4  # the heights
+    parts, now = {}, ""
+
+    def color(row: str) -> str:
+        return GATE_COLORS.get(row, "black") if now == stage else "#949494"
+
+    def put(name: str, x: float, y: float, text: str, row: str = "", width: float = 0.62, **shape: object) -> None:
+        pen = {"color": color(row), "linewidth": 2 if now == stage else 1.2}
+        parts[name] = box(ax, x, y, text, width=width, **{"height": 0.54} | shape, **pen)
+
+    def operate(name: str, x: float, y: float, text: str, row: str = "", width: float = 0.62) -> None:
+        put(name, x, y, text, row, width, height=width, shape="circle,pad=0")
+
+    def join(start: str, end: str, row: str = "", **options: object) -> None:
+        pen = {"color": color(row), "linewidth": 2 if now == stage else 1.2}
+        arrow(ax, parts[start], parts[end], **options, **pen)
+
+    def say(x: float, y: float, text: str, row: str = "", **options: object) -> None:
+        ax.text(x, y, text, ha="center", color=color(row), **{"va": "center", "linespacing": 1.15} | options)
+
+    def unit(row: str, function: str) -> None:
+        """The inputs, weighed, through the function if there is one, to the value of the row."""
+        x, name = _ROWS[row]
+        say(x, 0.64, name, row, va="top")
+        put(row, x, values, f"${row}_t$", row)
+        if function:
+            operate(f"make {row}", x, functions, function, row)
+            join(f"make {row}", row, row)
+        if function != "$1-$":
+            parts["inputs"] = (x, inputs + 0.23)
+            join("inputs", f"make {row}" if function else row, row)
+
+    def peepholes(start: str, rows: list[str], x: float) -> None:
+        for row in rows:
+            join(start, f"make {row}", bend="vh", linestyle=(0, (3, 1.5)))
+        say(x, values + 0.07, "peepholes" if rows[1:] else "peephole", rotation=90)
+
+    for now in shown:
+        if now == "gates":
+            before = ",\\ ".join(f"{gate}_{{t-1}}" for gate in spec.gates)
+            fed = {"none": "", "all": f"$,\\ {before}$", "gates": f"  (gates: also ${before}$)"}
+            text = r"$x_t,\ h_{t-1}$" + fed[spec.gate_recurrence] * bool(before)
+            put("inputs", 2.8, inputs, text, width=5.3, height=0.46)
+            for gate in spec.gates:
+                unit(gate, r"$\sigma$")
+            if spec.coupled:
+                unit("f", "$1-$")
+                join("i", "make f", "f")
+            seeing = [gate for gate in "if" if gate in spec.gates and spec.peepholes]
+            if seeing:
+                put("c before", 1.45, products, "$c_{t-1}$", width=0.8)
+                peepholes("c before", seeing, 1.27)
+        elif now == "input":
+            unit("z", {"tanh": r"$\tanh$", "identity": ""}.get(spec.input_squashing, "$g$"))
+            if spec.input_gate:
+                operate("i z", 2.85, products, r"$\times$", width=0.44)
+                join("i", "i z", "i")
+                join("z", "i z")
+        elif now == "cell":
+            if "c before" not in parts:
+                put("c before", 1.45, products, "$c_{t-1}$", width=0.8)
+            operate("sum", 2.85, cells, "$+$", width=0.44)
+            put("c", 4.1, cells, "$c_t$")
+            say(4.1, cells + 0.45, "cell")
+            if spec.forget_gate:
+                operate("f c", 1.45, cells, r"$\times$", width=0.44)
+                join("f", "f c", "f", bend="vh")
+                join("c before", "f c")
+                join("f c", "sum")
+            else:
+                join("c before", "sum", bend="vh")
+                say(2.05, cells + 0.22, "weight 1")
+            join("i z" if spec.input_gate else "z", "sum")
+            join("sum", "c")
+            if spec.peepholes and spec.output_gate:
+                peepholes("c", ["o"], 4.28)
+        else:
+            last = "c"
+            put("h", 6.05, products, "$h_t$")
+            say(6.05, products - 0.45, "output")
+            if spec.output_squashing != "identity":
+                last = "squash"
+                operate(last, 5.1, cells, {"tanh": r"$\tanh$"}.get(spec.output_squashing, "$h$"))
+                join("c", last)
+            if spec.output_gate:
+                operate("o h", 5.1, products, r"$\times$", width=0.44)
+                join(last, "o h", bend="hv" if last == "c" else "")
+                join("o", "o h", "o")
+                last = "o h"
+            join(last, "h", bend="" if last == "o h" else "hv")
