@@ -241,3 +241,20 @@ def test_two_forward_passes_before_one_backward(kind):
     np.testing.assert_array_equal(a.data, kept)  # what was returned is not overwritten
     for p, g_1, g_2 in zip(net.parameters(), *alone, strict=True):
         np.testing.assert_allclose(p.grad, g_1 + g_2, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["full", "lengths"])
+@pytest.mark.parametrize("kind", [k for k in KINDS if k not in ("LSTM FGR", "LSTM 1997")])  # made of single operations
+def test_writing_into_what_was_returned_changes_no_gradient(kind, lengths):
+    """A kernel keeps memory of its own, which no output shares."""
+    net, weight, found = layer(kind), np.random.default_rng(5).standard_normal((T, B, H)), []
+    for write in (False, True):
+        net.zero_grad()
+        output, last = net(X, lengths=lengths)
+        total = (output * weight).sum() + sum(s.sum() for s in parts(last))
+        for result in (output, *parts(last)) if write else ():
+            result.data[...] = 7
+        total.backward()
+        found.append([p.grad for p in net.parameters()])
+    for g, g_written in zip(*found, strict=True):
+        np.testing.assert_array_equal(g, g_written)
