@@ -114,7 +114,7 @@ def elman_backward(gs, outputs, saved, operands, needs, *, nonlinearity, mask):
     for t in reversed(range(len(x))):
         dh = dh + g[t]
         np.multiply(dh, slope[t], out=da[t], where=passes[t])
-        dh = selected(da[t] @ R, None if mask is None else mask[t], dh)
+        dh = da[t] @ R if mask is None else np.where(mask[t], da[t] @ R, dh)
     dx, dW, db = input_side(da, x, W, b, (needs[0], needs[2], needs[4]))
     return dx, dh, dW, flat(da).T @ flat(hs[:-1]) if needs[3] else None, db
 
@@ -123,8 +123,8 @@ def elman_backward(gs, outputs, saved, operands, needs, *, nonlinearity, mask):
 
 
 def rows(a: np.ndarray, spec: object, H: int) -> dict[str, np.ndarray]:
-    """Return the blocks of a (T, B, rows) by letter, as views."""
-    found, start = {}, 0
+    """Return the blocks of a (T, B, rows) by letter, as views; a gate left out is 1 at all times (T, 1, 1)."""
+    found, start = dict.fromkeys("ifo", np.ones((len(a), 1, 1), a.dtype)), 0
     for row in spec.rows:
         size = H if row == "z" else H // spec.block_size
         found[row] = a[..., start : start + size]
@@ -132,13 +132,9 @@ def rows(a: np.ndarray, spec: object, H: int) -> dict[str, np.ndarray]:
     return found
 
 
-def wide(act: dict, gate: str, spec: object) -> np.ndarray:
-    """Return a gate of all steps as its cells see it (T, B, H), or ones (T, 1, 1) for a gate left out."""
-    if gate == "f" and spec.coupled:
-        return 1 - wide(act, "i", spec)
-    if gate not in act:
-        return np.ones((len(act["z"]), 1, 1), act["z"].dtype)
-    return act[gate] if spec.block_size == 1 else np.repeat(act[gate], spec.block_size, axis=2)
+def wide(gate: np.ndarray, cells: int) -> np.ndarray:
+    """Return a gate (..., blocks) as the cells see it that share it, to be broadcast where there is one block."""
+    return gate if cells == 1 or gate.shape[-1] == 1 else np.repeat(gate, cells, axis=-1)
 
 
 def lstm_forward(x, h, c, W, R, b, p, spec, mask):
@@ -147,25 +143,25 @@ def lstm_forward(x, h, c, W, R, b, p, spec, mask):
     a, hs, cs, squashed = weigh(x, W, b), states(h, T), states(c, T), np.empty((T, B, H), c.dtype)
     act = rows(a, spec, H)
     g, out = FUNCTIONS[spec.input_squashing][0], FUNCTIONS[spec.output_squashing][0]
-    early = a[..., : sum(act[gate].shape[2] for gate in "if" if gate in act)]  # i and f stand side by side
-    seen = {gate: p[k] for k, gate in enumerate("ifo") if gate in act} if spec.peepholes else {}
+    S, early = spec.block_size, a[..., : spec.rows.index("z") * (H // spec.block_size)]  # i and f, side by side
+    seen = {gate: p[k] for k, gate in enumerate("ifo") if gate in spec.gates} if spec.peepholes else {}
     for t in range(T):
-        now = {row: block[t : t + 1] for row, block in act.items()}
         a[t] += hs[t] @ R.T
         for gate in "if":
             if gate in seen:
                 act[gate][t] += seen[gate] * cs[t]
         logistic(early[t])
         g(act["z"][t])
-        i, f = wide(now, "i", spec)[0], wide(now, "f", spec)[0]
+        i = wide(act["i"][t], S)
+        f = 1 - i if spec.coupled else wide(act["f"][t], S)
         np.add(f * cs[t], i * act["z"][t], out=cs[t + 1])
-        if "o" in act:
+        if spec.output_gate:
             if "o" in seen:
                 act["o"][t] += seen["o"] * cs[t + 1]
             logistic(act["o"][t])
         squashed[t] = cs[t + 1]
         out(squashed[t])
-        np.multiply(wide(now, "o", spec)[0], squashed[t], out=hs[t + 1])
+        np.multiply(wide(act["o"][t], S), squashed[t], out=hs[t + 1])
         stay(hs, t, mask)
         stay(cs, t, mask)
     return (outputs_of(hs, mask), hs[-1].copy(), cs[-1].copy()), (a, hs, cs, squashed)
@@ -178,7 +174,8 @@ def lstm_backward(gs, outputs, saved, operands, needs, *, spec, mask):
     (T, B, H), S = squashed.shape, spec.block_size
     g, dh, dc = cotangents(gs, outputs, mask)
     act = rows(a, spec, H)
-    z, i, f, o = act["z"], *(wide(act, gate, spec) for gate in "ifo")
+    z, i, f, o = act["z"], *(wide(act[gate], S) for gate in "ifo")
+    f = 1 - i if spec.coupled else f
     slope = lambda gate: gate * (1 - gate)
     # What a cotangent of c_t (for o: of h_t) is multiplied with on its way to each pre-activation.
     ways = {
@@ -193,12 +190,12 @@ def lstm_backward(gs, outputs, saved, operands, needs, *, spec, mask):
     narrow = lambda d: d if S == 1 else d.reshape(B, -1, S).sum(axis=2)  # the cells of a block share their gates
     da = np.empty_like(a)
     d = rows(da, spec, H)
-    seen = {gate: p[k] for k, gate in enumerate("ifo") if gate in d} if spec.peepholes else {}
+    seen = {gate: p[k] for k, gate in enumerate("ifo") if gate in spec.gates} if spec.peepholes else {}
     back = {} if spec.detach_peephole else seen
     for t in reversed(range(T)):
         dh = dh + g[t]
         dc = dc + dh * into_c[t]
-        if "o" in d:
+        if spec.output_gate:
             d["o"][t] = narrow(dh * ways["o"][t])
             if "o" in back:
                 dc += back["o"] * d["o"][t]
@@ -206,11 +203,12 @@ def lstm_backward(gs, outputs, saved, operands, needs, *, spec, mask):
         into = dc
         dc = dc * f[t]
         for gate in "if":
-            if gate in d:
+            if gate in spec.rows:
                 d[gate][t] = narrow(into * ways[gate][t])
                 if gate in back:
                     dc += back[gate] * d[gate][t]
-        dh = selected(np.zeros_like(dh) if spec.truncate else da[t] @ R, None if mask is None else mask[t], dh)
+        through = np.zeros_like(dh) if spec.truncate else da[t] @ R
+        dh = through if mask is None else np.where(mask[t], through, dh)
     dx, dW, db = input_side(da, x, W, b, (needs[0], needs[3], needs[5]))
     dR = flat(da).T @ flat(hs[:-1]) if needs[4] else None
     dp = None
