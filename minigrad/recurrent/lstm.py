@@ -76,14 +76,10 @@ def lstm(
     gates = Tensor(np.zeros((len(c), blocks), c.dtype)) if spec.gate_recurrence != "none" else None
     outputs = []
     for t, weighed in enumerate(unstack(x @ W.T + b)):
-        h_new, c_new, gates_new = lstm_step(weighed, h, c, gates, R, G, p, spec)
-        if mask is None:
-            h, c, gates = h_new, c_new, gates_new
-            outputs.append(h)
-        else:
-            h, c = where(mask[t], h_new, h), where(mask[t], c_new, c)
-            gates = gates_new if gates is None else where(mask[t], gates_new, gates)
-            outputs.append(where(mask[t], h_new, 0.0))
+        h_new, c_new, gates = lstm_step(weighed, h, c, gates, R, G, p, spec)  # gates past an end reach nothing
+        h = h_new if mask is None else where(mask[t], h_new, h)
+        c = c_new if mask is None else where(mask[t], c_new, c)
+        outputs.append(h_new if mask is None else where(mask[t], h_new, 0.0))
     return stack(outputs), h, c
 
 
