@@ -63,11 +63,11 @@ class Watched:
     def pull(self, node: Node, g: object, floor: int, create_graph: bool) -> Iterator:
         """Yield what the operation's own pull does, each part checked; errors name the place of the forward call."""
         _, parents, raw, *_ = node.record
-        needing = [k for k, p in enumerate(parents) if p is not None and p.tick >= floor]
         forward = f"the forward call: {self.place}"
         try:
-            for k, (parent, part) in zip(needing, self.op.pull(node, g, floor, create_graph), strict=True):
+            for parent, part in self.op.pull(node, g, floor, create_graph):
                 if self.bad(part):
+                    k = next(k for k, p in enumerate(parents) if p is parent)
                     origin = "; the cotangent of the result already did" if self.bad(g) else ""
                     raise NonFiniteError(
                         f"backward of {self.call(raw)}: the part of operand {k} holds {self.what}{origin}; {forward}"

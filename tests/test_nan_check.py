@@ -208,3 +208,16 @@ def test_training_in_the_block_reaches_the_same_weights():
     plain, watched = train(contextlib.nullcontext()), train(detect_anomaly(infinite=True))
     for name, x in plain.items():
         np.testing.assert_array_equal(x, watched[name])
+
+
+def test_a_fused_operation_with_an_operand_that_gets_nothing():
+    @op(joint=lambda gs, outputs, saved, operands, needs: (2 * gs[0], 0 * gs[0]), reference=lambda x, w: 2 * x)
+    def fused_double(x, w):
+        return 2 * x, None
+
+    del registry["fused_double"]
+    w, x = (Tensor(np.ones(3), requires_grad=True) for _ in range(2))
+    with detect_anomaly():
+        dx, dw = grad(fused_double(x, w).sum(), (x, w), create_graph=True)
+    assert (dx.data == 2).all()
+    assert dw is None
