@@ -243,7 +243,7 @@ def unbroadcast(g, shape):
         return g
     lead = g.ndim - len(shape)
     if g.shape[lead:] == shape:  # a bias: only new axes in front
-        return sum(g, axis=tuple(range(lead)))
+        return g.sum(axis=tuple(range(lead)))
     axes = tuple(range(lead)) + tuple(k + lead for k, n in enumerate(shape) if n == 1 and g.shape[k + lead] != 1)
     return reshape(sum(g, axis=axes), shape=shape)
 
@@ -517,7 +517,7 @@ def concatenate(xs: Sequence, axis: int = 0) -> object:
 
 def stack_joint(gs, outputs, saved, operands, needs, *, axis):
     lead = (slice(None),) * (axis % outputs[0].ndim)
-    return [getitem(gs[0], index=(*lead, k)) if need else None for k, need in enumerate(needs)]
+    return [gs[0][(*lead, k)] if need else None for k, need in enumerate(needs)]
 
 
 @op(joint=stack_joint)

@@ -1,7 +1,9 @@
 """The commands and the code that the README shows, run as a newcomer would run them."""
 
+import json
 import os
 import re
+import statistics
 import subprocess
 import sys
 from pathlib import Path
@@ -47,3 +49,11 @@ def test_the_code_prints_what_its_comments_say():
 def test_links_lead_to_files(name):
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", (ROOT / name).read_text("utf8"))
     assert links and not [link for link in links if not (ROOT / link).exists()]
+
+
+def test_the_benchmark_table_is_the_stored_one():
+    stored = json.loads((ROOT / "benchmarks/results/engine.json").read_text(encoding="utf-8"))["elman_seconds"]
+    median = {engine: statistics.median(seconds) for engine, seconds in stored.items()}
+    rows = [f"| {1e3 * ms:.2f} | {median['minigrad'] / ms:.2f} |" for ms in median.values()]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert not [row for row in rows if row not in text], "copy the numbers of the last make bench into README.md"
