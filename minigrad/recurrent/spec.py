@@ -36,12 +36,12 @@ class CellSpec:
     output_squashing: str = "tanh"
     gate_recurrence: str = "none"
     block_size: int = 1
-    biases: frozenset = frozenset({"gates", "cells"})
+    biases: tuple[str, ...] = ("cells", "gates")
     truncate: bool = False
     detach_peephole: bool = False
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "biases", frozenset(self.biases))
+        object.__setattr__(self, "biases", tuple(sorted(set(self.biases))))  # one order, so that equal specs look alike
         for name in ("input_squashing", "output_squashing"):
             if getattr(self, name) not in SQUASHINGS:
                 raise OptionError(f"CellSpec: {name} is one of {', '.join(SQUASHINGS)}, not {getattr(self, name)!r}")
@@ -49,8 +49,8 @@ class CellSpec:
             raise OptionError(
                 f"CellSpec: gate_recurrence is one of {', '.join(GATE_RECURRENCE)}, not {self.gate_recurrence!r}"
             )
-        if not self.biases <= {"gates", "cells"}:
-            raise OptionError(f"CellSpec: biases holds 'gates', 'cells' or both, not {sorted(self.biases)}")
+        if not set(self.biases) <= {"gates", "cells"}:
+            raise OptionError(f"CellSpec: biases holds 'gates', 'cells' or both, not {self.biases}")
         if self.coupled and not (self.input_gate and self.forget_gate):
             raise OptionError("CellSpec: coupled gates, f = 1 - i, need an input gate and a forget gate")
         if self.block_size < 1:
@@ -81,15 +81,15 @@ CELLS = {
         input_squashing="4s-2",
         output_squashing="2s-1",
         gate_recurrence="all",
-        biases=frozenset({"gates"}),
+        biases=("gates",),
         truncate=True,
     ),
-    "2000": CellSpec(input_squashing="4s-2", output_squashing="2s-1", biases=frozenset({"gates"}), truncate=True),
+    "2000": CellSpec(input_squashing="4s-2", output_squashing="2s-1", biases=("gates",), truncate=True),
     "peephole": CellSpec(
         peepholes=True,
         input_squashing="identity",
         output_squashing="identity",
-        biases=frozenset({"gates"}),
+        biases=("gates",),
         truncate=True,
         detach_peephole=True,
     ),

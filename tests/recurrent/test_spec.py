@@ -61,7 +61,7 @@ REFUSED = {
     "input_squashing is one of tanh, identity, 4s-2, 2s-1, not 'relu'": {"input_squashing": "relu"},
     "output_squashing is one of tanh, identity, 4s-2, 2s-1, not None": {"output_squashing": None},
     "gate_recurrence is one of none, gates, all, not 'some'": {"gate_recurrence": "some"},
-    r"biases holds 'gates', 'cells' or both, not \['outputs'\]": {"biases": {"outputs"}},
+    r"biases holds 'gates', 'cells' or both, not \('outputs',\)": {"biases": {"outputs"}},
     "coupled gates, f = 1 - i, need an input gate and a forget gate": {"coupled": True, "forget_gate": False},
     "coupled gates.* need an input gate": {"coupled": True, "input_gate": False},
     "block_size is at least 1, not -1": {"block_size": -1},
