@@ -117,7 +117,7 @@ def boxes_of(root: Node, names: Mapping[str, Node], values: bool, grads: bool) -
         if record is None:
             title = name
         elif record[0] is Pick:
-            title = f"output {record[2]}"
+            title = f"output {record[3]['output']}"
         else:
             title = heading(record)
         if record is not None and name:
@@ -137,7 +137,7 @@ def boxes_of(root: Node, names: Mapping[str, Node], values: bool, grads: bool) -
 
 
 def parents_of(record: tuple | None) -> list:
-    return [] if record is None else [record[1]] if record[0] is Pick else list(record[1])
+    return [] if record is None else record[1]
 
 
 def place(boxes: list[Box]) -> list[list[Box]]:

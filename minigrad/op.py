@@ -184,9 +184,9 @@ class Pick:
 
     @staticmethod
     def pull(node: Node, g: object, floor: int, create_graph: bool) -> Iterator:
-        _, hidden, k = node.record
+        _, (hidden,), _, static, _ = node.record
         if hidden.tick >= floor:
-            yield hidden, Slot(g, k)
+            yield hidden, Slot(g, static["output"])
 
 
 class StandIn:
@@ -196,13 +196,13 @@ class StandIn:
 
     @staticmethod
     def pull(node: Node, g: object, floor: int, create_graph: bool) -> list:
-        parent = node.record[1]
+        (parent,) = node.record[1]
         return [(parent, g)] if parent.tick >= floor else []
 
 
 def stand_in(parent: Node) -> Node:
     """Return a younger node of the same value, through which gradients pass."""
-    return parent.kind.wrap(parent.data, (StandIn, parent))
+    return parent.kind.wrap(parent.data, (StandIn, [parent], [parent.data], {}, None))
 
 
 class Cut:
@@ -219,9 +219,13 @@ class Cut:
 
 def cut(x: Node) -> Node:
     """Return `x` as it is, with no gradient back to it; unlike detach, higher derivatives through it are refused."""
-    return x.kind.wrap(x.data, (Cut, x)) if getattr(x, "requires_grad", False) and mode.recording else x
+    return (
+        x.kind.wrap(x.data, (Cut, [x], [x.data], {}, None))
+        if getattr(x, "requires_grad", False) and mode.recording
+        else x
+    )
 
 
 def picks(hidden: Node) -> tuple[Node, ...]:
     """Return the outputs that a hidden node stands for, as nodes with later ticks."""
-    return tuple(hidden.kind.wrap(y, (Pick, hidden, k)) for k, y in enumerate(hidden.data))
+    return tuple(hidden.kind.wrap(y, (Pick, [hidden], [y], {"output": k}, None)) for k, y in enumerate(hidden.data))

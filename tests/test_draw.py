@@ -15,6 +15,8 @@ from matplotlib.patches import FancyArrowPatch, FancyBboxPatch  # noqa: E402
 
 from minigrad import Tensor, Value, detect_anomaly, draw, split  # noqa: E402
 from minigrad.errors import GraphError, OptionError, ShapeError  # noqa: E402
+from minigrad.op import cut  # noqa: E402
+from minigrad.recurrent.bptt import checkpoint  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -296,3 +298,9 @@ except ImportError as error:
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert "MissingLibraryError" in result.stdout and "pip install matplotlib" in result.stdout, result.stderr
+
+
+def test_every_kind_of_record_is_drawn():
+    x = Tensor(np.ones(3), requires_grad=True)
+    ax = draw.graph(checkpoint(lambda a, b: a * b, cut(x * 2), x).sum())
+    assert {"cut", "checkpoint"} <= {text.get_text() for text in ax.texts}

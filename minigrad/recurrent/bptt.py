@@ -46,14 +46,14 @@ class Replay:
 
     def __init__(self, function: Callable, inputs: list[Node], params: list[Node]):
         self.function, self.inputs, self.params = function, inputs, params
-        self.captured = [p.data for p in params]
 
     def pull(self, node: Node, g: object, floor: int, create_graph: bool) -> list:
         if create_graph:
             raise GraphError("checkpoint: higher derivatives need the graph that it does without")
-        if any(p.data is not x for p, x in zip(self.params, self.captured, strict=True)):
+        captured = node.record[2][len(self.inputs) :]
+        if any(p.data is not x for p, x in zip(self.params, captured, strict=True)):
             raise GraphError("checkpoint: a parameter's .data was replaced after the forward pass; step after backward")
-        leaves = [Tensor.make(x.data) for x in self.inputs]
+        leaves = [Tensor.make(x) for x in node.record[2][: len(self.inputs)]]
         for leaf, x in zip(leaves, self.inputs, strict=True):
             leaf.requires_grad = x.requires_grad
         outputs = self.function(*leaves)
@@ -79,7 +79,9 @@ def checkpoint(function: Callable, *inputs: Tensor, params: Sequence[Tensor] = (
     params = list(params)
     if not (mode.recording and any(x.requires_grad for x in (*inputs, *params))):
         return outputs
-    record = (Replay(function, list(inputs), params),)
+    used = [*inputs, *params]
+    parents = [x if x.requires_grad else None for x in used]
+    record = (Replay(function, list(inputs), params), parents, [x.data for x in used], {}, None)
     if isinstance(outputs, tuple):
         return picks(Tensor.make(tuple(y.data for y in outputs), record))
     return Tensor.wrap(outputs.data, record)

@@ -281,7 +281,7 @@ def test_backward_twice_and_nothing_shared_with_the_outputs(cell, lengths):
     for g, right in zip(grad(y, leaves, retain_graph=True), first, strict=True):
         np.testing.assert_array_equal(g.data, right)
     seeds = [2 * out.data for out in outputs]
-    record = outputs[0].record[1].record
+    record = outputs[0].record[1][0].record
     saved = record[4] if isinstance(record[4], tuple) else (record[4],)
     for out in outputs:
         assert not any(np.shares_memory(out.data, other.data) for other in outputs if other is not out)
