@@ -242,10 +242,11 @@ def unbroadcast(g, shape):
     if g.shape == shape:
         return g
     lead = g.ndim - len(shape)
-    if g.shape[lead:] == shape:  # a bias: only new axes in front
+    full = g.shape[lead:]
+    if full == shape:  # a bias: only new axes in front
         return g.sum(axis=tuple(range(lead)))
-    axes = tuple(range(lead)) + tuple(k + lead for k, n in enumerate(shape) if n == 1 and g.shape[k + lead] != 1)
-    return reshape(sum(g, axis=axes), shape=shape)
+    stretched = [lead + k for k, n in enumerate(shape) if n != full[k]]
+    return reshape(sum(g, axis=(*range(lead), *stretched)), shape=shape)
 
 
 @op(lambda g, y, x, *, axis, keepdims: expand(g, x, axis, keepdims))
@@ -448,7 +449,13 @@ def add_at(buffer, index, g):
         np.add.at(buffer, index, g)
 
 
-@op(lambda g, y, x, *, index: scatter(g, index=index, shape=x.shape) if isinstance(g, Node) else Scatter(g, index))
+def getitem_rule(g, y, x, *, index):
+    if isinstance(g, Node):  # to be differentiated again, and a Scatter has no rule
+        return scatter(g, index=index, shape=x.shape)
+    return Scatter(g, index)
+
+
+@op(getitem_rule)
 def getitem(x, *, index):
     """Return x[index]: integers, slices, `...`, None, boolean masks, integer arrays."""
     return x[index]
