@@ -14,7 +14,8 @@ MATH = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
 # LaTeX that names an operation, a relation, a layout or a font, and so stands for no quantity.
 GRAMMAR = set(
     "aligned alpha approx arctan bar begin big cdot cdots delta dots dfrac end exp frac ge hat in infty le left "
-    "leftarrow ldots log max mid min ne odot partial pm prod qquad quad right sqrt sum tag text tfrac times to top".split()
+    "leftarrow ldots log max mid min ne odot partial pm prod qquad quad right sqrt sum tag text tfrac times to "
+    "top".split()
 )
 
 
