@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from minigrad.op import op
 from minigrad.ops import relu, sigmoid, stack, tanh, unstack, where
-from minigrad.recurrent.kernels import on_numpy
+from minigrad.recurrent import kernels
 from minigrad.tensor import Tensor
 
 NONLINEARITIES = {"tanh": tanh, "sigmoid": sigmoid, "relu": relu}
@@ -35,11 +35,11 @@ def elman(
 
 
 @op(
-    joint=on_numpy.elman_backward,
+    joint=kernels.backward("elman"),
     reference=lambda *operands, nonlinearity, mask: elman(*operands, NONLINEARITIES[nonlinearity], mask),
 )
 def elman_sequence(
     x: Tensor, h: Tensor, W: Tensor, R: Tensor, b: Tensor | float, *, nonlinearity: str = "tanh", mask: object = None
 ) -> tuple:
     """Return what elman does, in one operation; a missing bias is 0."""
-    return on_numpy.elman_forward(x, h, W, R, b, nonlinearity, mask)
+    return kernels.forward("elman", (x, h, W, R, b), nonlinearity, mask)

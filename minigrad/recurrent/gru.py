@@ -2,7 +2,7 @@
 
 from minigrad.op import op
 from minigrad.ops import sigmoid, stack, tanh, unstack, where
-from minigrad.recurrent.kernels import on_numpy
+from minigrad.recurrent import kernels
 from minigrad.tensor import Tensor
 
 
@@ -32,9 +32,9 @@ def gru(
     return stack(outputs), h
 
 
-@op(joint=on_numpy.gru_backward, reference=lambda *operands, mask: gru(*operands, mask))
+@op(joint=kernels.backward("gru"), reference=lambda *operands, mask: gru(*operands, mask))
 def gru_sequence(
     x: Tensor, h: Tensor, W: Tensor, R: Tensor, b: Tensor | float, b_hn: Tensor | float, *, mask: object = None
 ) -> tuple:
     """Return what gru does, in one operation; missing biases are 0."""
-    return on_numpy.gru_forward(x, h, W, R, b, b_hn, mask)
+    return kernels.forward("gru", (x, h, W, R, b, b_hn), mask)

@@ -5,7 +5,7 @@ import numpy as np
 from minigrad.errors import OptionError
 from minigrad.op import cut, op
 from minigrad.ops import broadcast_to, concatenate, sigmoid, stack, unstack, where
-from minigrad.recurrent.kernels import on_numpy
+from minigrad.recurrent import kernels
 from minigrad.recurrent.spec import SQUASHINGS, CellSpec
 from minigrad.tensor import Tensor
 
@@ -83,7 +83,7 @@ def lstm(
     return stack(outputs), h, c
 
 
-@op(joint=on_numpy.lstm_backward, reference=lambda *operands, spec, mask: lstm(*operands, None, spec, mask))
+@op(joint=kernels.backward("lstm"), reference=lambda *operands, spec, mask: lstm(*operands, None, spec, mask))
 def lstm_sequence(
     x: Tensor, h: Tensor, c: Tensor, W: Tensor, R: Tensor, b: Tensor | float, p: Tensor | float, *,
     spec: CellSpec, mask: object = None,
@@ -94,4 +94,4 @@ def lstm_sequence(
     """
     if spec.gate_recurrence != "none":
         raise OptionError(f"lstm_sequence: gates that feed gates ({spec.gate_recurrence!r}) are left to lstm")
-    return on_numpy.lstm_forward(x, h, c, W, R, b, p, spec, mask)
+    return kernels.forward("lstm", (x, h, c, W, R, b, p), spec, mask)

@@ -1,0 +1,57 @@
+"""How kernels are compiled: at their first use on a machine, once; from then on the machine code is loaded."""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from numba import config, njit
+from numba.core import event
+
+HERE = Path(__file__).parent
+SOURCES = ("compiling.py", "on_numba.py", "simd.py")
+kernels = []
+
+
+def cache_folder() -> Path:
+    """Return where machine code is kept: a folder for this version of the sources, since Numba looks at one file only.
+
+    It lies beside the sources, or in the user's cache where those cannot be written.
+    """
+    version = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in SOURCES)).hexdigest()[:12]
+    if os.access(HERE, os.W_OK):
+        return HERE / "__pycache__" / version
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minigrad" / version
+
+
+FOLDER = cache_folder()
+
+
+def kernel(function: Callable) -> Callable:
+    """Declare a compiled function that runs without Python's lock and whose machine code is kept."""
+    before, config.CACHE_DIR = config.CACHE_DIR, str(FOLDER)
+    try:
+        compiled = njit(nogil=True, cache=True, error_model="numpy")(function)
+    finally:
+        config.CACHE_DIR = before
+    kernels.append(compiled)
+    return compiled
+
+
+class Teller(event.Listener):
+    """Says once that kernels are being compiled: the user waits without having done anything unusual."""
+
+    told = False
+
+    def on_start(self, happening: event.Event) -> None:
+        """Say it at the first of our functions."""
+        if not self.told and any(happening.data["dispatcher"] is known for known in kernels):
+            self.told = True
+            print("minigrad: compiling its kernels, once on this machine; this takes a minute", file=sys.stderr)
+
+    def on_end(self, happening: event.Event) -> None:
+        """Nothing to say."""
+
+
+event.register("numba:compile", Teller())
