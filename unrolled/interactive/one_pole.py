@@ -64,7 +64,7 @@ def draw(
     stable = size < 1
     response = frequency_response(*net, grid) if stable else np.array([])
     read = complex(frequency_response(*net, [frequency])[0]) if stable else None
-    poles = [r + 0j] if real else list(radius * np.exp([1j * np.pi * angle, -1j * np.pi * angle]))
+    pole = r + 0j if real else complex(radius * np.exp(1j * np.pi * angle))
     place = f"r = {number(r, 2)}" if real else f"radius {number(radius, 2)}, angle {number(angle, 2)} π"
     form = tag(
         "form",
@@ -95,7 +95,7 @@ def draw(
         ("phase", "and shifted by", f"{number(np.degrees(np.angle(read)), 1)}°" if stable else "–"),
     )
     panels = [
-        _plane(poles, frequency),
+        _plane([pole, pole if real else pole.conjugate()], frequency),
         _response(m),
         _gain(grid, response, frequency, read),
         _phase(grid, response, frequency, read),
@@ -138,7 +138,7 @@ def _plane(poles: list[complex], frequency: float) -> str:
         tag("path", d="".join(rays), class_="un-ray"),
         *(
             tag("path", d="M-6-6L6 6M-6 6L6-6", class_=f"un-pole un-pole-{k}", transform=_move(panel, pole))
-            for k, pole in enumerate([poles[0], poles[-1]])
+            for k, pole in enumerate(poles)
         ),
         _probe(panel, point.real, point.imag),
     ]
@@ -170,8 +170,8 @@ def _response(m: np.ndarray) -> str:
     base = panel.at(0, 0)[1]
     dots = [panel.at(k, x) for k, x in enumerate(m)]
     panel.marks = [
-        tag("path", d="".join(f"M{x:.1f} {base:.1f}V{y:.1f}" for x, y in dots), class_="un-stems"),
-        tag("path", d="".join(f"M{x:.1f} {y:.1f}h0" for x, y in dots), class_="un-dots"),
+        tag("path", d="".join(path([(x, base), (x, y)]) for x, y in dots), class_="un-stems"),
+        tag("path", d="".join(path([dot, dot]) for dot in dots), class_="un-dots"),
     ]
     return panel.svg("A stem for each lag: how much of an input is left after so many steps.")
 

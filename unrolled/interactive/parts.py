@@ -66,8 +66,8 @@ def readout(*rows: tuple[str, str, str]) -> str:
     return tag("div", tag("dl", *pairs, class_="un-readout"), role="status")
 
 
-def path(points: Sequence[tuple[float, float]], command: str = "L") -> str:
-    return "M" + command.join(f"{x:.1f} {y:.1f}" for x, y in points)
+def path(points: Sequence[tuple[float, float]]) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
 @dataclass

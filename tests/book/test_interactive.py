@@ -1,0 +1,584 @@
+"""The interactive figures in a real browser, at the keyboard alone; their numbers beside minigrad's."""
+
+import json
+import math
+import re
+
+import nbformat
+import numpy as np
+import pytest
+from scipy import signal
+from test_site import BROWSER, CONTRAST, HTML, QUIET, ROOT, TROUBLE, build
+
+import minigrad as mg
+from minigrad import Tensor, Value
+from minigrad.errors import OptionError
+from minigrad.recurrent.elman import elman
+from unrolled.interactive import FIGURES, show
+from unrolled.notebooks import normalise
+from unrolled.site import chapters
+
+pytestmark = pytest.mark.xdist_group("site")
+each_figure = pytest.mark.parametrize("name", FIGURES)
+SETTINGS = range(20)
+
+
+@pytest.fixture(scope="module")
+def browser():
+    if BROWSER is None:
+        pytest.skip("no Chromium: on Debian, apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=BROWSER, args=QUIET)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """Open a page of fragments from the disk; at the end nothing has gone wrong and nothing was fetched."""
+    opened = []
+
+    def visit(*fragments, theme="light", width=760, **context):
+        page = browser.new_context(viewport={"width": width, "height": 900}, **context).new_page()
+        log = []
+        page.on("request", lambda request: log.append(request.url) if not request.url.startswith("file:") else None)
+        page.on("pageerror", lambda error: log.append(str(error)))
+        page.on("console", lambda message: log.append(message.text) if message.type in TROUBLE else None)
+        file = tmp_path / f"{len(opened)}.html"
+        body = "\n".join(f if isinstance(f, str) else f._repr_html_() for f in fragments)
+        file.write_text(
+            f'<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>page</title>'
+            '<link rel="icon" href="data:,"><meta name="viewport" content="width=device-width"></head>'
+            f"<body>{body}</body></html>",
+            "utf8",
+        )
+        page.goto(file.as_uri())
+        opened.append((page, log))
+        return page
+
+    yield visit
+    for page, log in opened:
+        page.context.close()
+        assert log == []
+
+
+# --- at the keyboard -------------------------------------------------------------------------------------------------
+
+
+def reach(page, name):
+    """Go to an input with the Tab key, as a reader without a mouse does."""
+    for _ in range(40):
+        if page.evaluate("document.activeElement.name") == name:
+            return
+        page.keyboard.press("Tab")
+    pytest.fail(f"the Tab key does not reach {name}")
+
+
+def choose(page, name, value):
+    reach(page, name)
+    page.keyboard.press("Home")
+    for _ in range(10):
+        if page.evaluate("document.activeElement.value") == value:
+            return
+        page.keyboard.press("ArrowDown")
+    pytest.fail(f"the arrow keys do not choose {value}")
+
+
+def type_in(page, name, text):
+    reach(page, name)
+    page.keyboard.press("Control+a")
+    page.keyboard.type(text)
+
+
+def slide(page, name, value):
+    """Move a range with the arrow keys, from where it is or from its nearer end."""
+    reach(page, name)
+    low, high, step, now = page.evaluate(
+        "(({min, max, step, value}) => [min, max, step, value])(document.activeElement)"
+    )
+    low, high, step, now = map(float, (low, high, step, now))
+    start = min((now, ""), (low, "Home"), (high, "End"), key=lambda end: abs(end[0] - value))
+    if start[1]:
+        page.keyboard.press(start[1])
+    count = round((value - start[0]) / step)
+    for _ in range(abs(count)):
+        page.keyboard.press("ArrowRight" if count > 0 else "ArrowLeft")
+    assert float(page.evaluate("document.activeElement.value")) == pytest.approx(value, abs=1e-9)
+
+
+def read(text):
+    return float(text.replace("−", "-").replace("+", ""))
+
+
+def exact(locator):
+    """The number of an element, in full; what the reader sees is that number, rounded."""
+    shown, value = locator.text_content(), locator.get_attribute("data-value")
+    number = re.match(r"[+−]?\d+(?:\.(\d+))?", shown)
+    assert abs(read(number[0]) - float(value)) <= 0.5 * 10 ** -len(number[1] or "") + 1e-12, (shown, value)
+    assert "-" not in shown and not re.match(r"−0\.?0*$", number[0])
+    return float(value)
+
+
+# --- the graph -------------------------------------------------------------------------------------------------------
+
+
+def order(a):
+    b = a + a
+    e = b + b
+    return [a, b, e, e + b]
+
+
+def swapped(a):
+    b = a + a
+    e = b + b
+    return [a, b, e, b + e]
+
+
+def loss(w, b):
+    p = w * 2.0
+    a = p + b
+    y = mg.tanh(a)
+    r = y - 1.0
+    return [w, b, p, a, y, r, r * r]
+
+
+SCENES = {"order": (order, "a", "abec"), "swapped": (swapped, "a", "abec"), "loss": (loss, "wb", "wbpayrL")}
+
+
+@pytest.mark.parametrize("seed", SETTINGS)
+def test_the_graph_has_the_numbers_of_minigrad(visit, seed):
+    rng = np.random.default_rng(seed)
+    scene = ["loss", "order", "loss", "swapped"][seed % 4]
+    make, leaves, names = SCENES[scene]
+    values = [round(x, 3) for x in rng.uniform(-3, 3, len(leaves))]
+    page = visit(show("graph"))
+    choose(page, "scene", scene)
+    for leaf, x in zip(leaves, values, strict=True):
+        type_in(page, f"{scene}-{leaf}", str(x))
+    reach(page, "forward")
+    nodes = make(*map(Value, values))
+    root, part = nodes[-1], page.locator(".un-scene:visible")
+    for step in range(1, len(nodes) + 1):
+        page.keyboard.press("Enter")
+        # The clock runs backwards.
+        visited = part.locator(".un-node[data-state=visited]")
+        assert visited.count() == 1 and visited.get_attribute("data-name") == names[-step]
+    for name, node in zip(names, nodes, strict=True):
+        box = part.locator(f".un-node[data-name={name}]")
+        assert exact(box.locator(".un-value")) == pytest.approx(node.data, abs=1e-6)
+        cotangent = 1.0 if node is root else mg.grad(root, node, retain_graph=True).data
+        assert exact(box.locator(".un-total")) == pytest.approx(cotangent, abs=1e-6)
+        item = part.locator(f"li[data-name={name}]")
+        assert exact(item.locator(".un-total")) == pytest.approx(cotangent, abs=1e-6)
+        pulled = [p for _, p in node.record[0].pull(node, cotangent, 0, False)] if node.record else []
+        parts = [exact(item.locator(".un-part").nth(k)) for k in range(item.locator(".un-part").count())]
+        assert parts == pytest.approx(pulled, abs=1e-6)
+        edges = part.locator(f".un-edge[data-result={name}] .un-part")
+        assert [exact(edges.nth(k)) for k in range(edges.count())] == pytest.approx(pulled, abs=1e-6)
+    root.backward()
+    said = page.locator(".un-status").text_content()
+    for leaf, node in zip(leaves, nodes, strict=False):
+        assert abs(read(re.search(rf"d{names[-1]}/d{leaf} = (−?[\d.]+\d)", said)[1]) - node.grad) <= 0.5e-3 + 1e-12
+    assert "wrong" not in said and "late" not in said
+
+
+def naive(nodes, take):
+    """The sweep of chapter 1, for sums: the derivative by the first node, with an agenda from which `take` takes."""
+    grads, agenda, done = {nodes[-1]: 1.0}, [nodes[-1]], set()
+    while agenda:
+        node = agenda.pop(take)
+        if node in done:
+            continue
+        done.add(node)
+        for operand in node.record[1] if node.record else ():
+            grads[operand] = grads.get(operand, 0.0) + grads[node]
+            agenda.append(operand)
+    return grads[nodes[0]]
+
+
+@pytest.mark.parametrize(("taken", "take"), [("depth", -1), ("breadth", 0)])
+@pytest.mark.parametrize("scene", ["order", "swapped"])
+def test_a_wrong_order_gives_what_it_gives_in_the_chapter(visit, scene, taken, take):
+    page = visit(show("graph"))
+    choose(page, "scene", scene)
+    choose(page, "order", taken)
+    reach(page, "back")
+    page.keyboard.press("End")
+    found = naive(SCENES[scene][0](Value(1.0)), take)
+    assert exact(page.locator(".un-scene:visible .un-node[data-name=a] .un-total")) == found
+    said = page.locator(".un-status").text_content()
+    assert ("wrong: it is 6.000" in said) == (found != 6)
+    assert (page.locator(".un-scene:visible em:visible").count() > 0) == (found != 6)
+
+
+def test_one_order_fails_in_each_formula():
+    found = {
+        (scene, take): naive(SCENES[scene][0](Value(1.0)), take) for scene in ("order", "swapped") for take in (-1, 0)
+    }
+    assert found == {("order", -1): 2, ("order", 0): 6, ("swapped", -1): 6, ("swapped", 0): 2}
+
+
+def test_steps_go_back_and_forth(visit):
+    page = visit(show("graph"))
+    step = lambda: int(page.locator("figure").get_attribute("data-step"))
+    total = page.locator(".un-scene:visible .un-node[data-name=b] .un-total")
+    reach(page, "forward")
+    seen = []
+    for key in ["ArrowRight", "ArrowRight", "ArrowLeft", "End", "ArrowRight", "Home", "ArrowLeft", "Space", "Enter"]:
+        page.keyboard.press(key)
+        seen.append((step(), total.text_content()))
+    one, three = "1.000", "3.000"
+    assert seen == [
+        *((1, one), (2, three), (1, one), (4, three), (4, three), (0, "–"), (0, "–"), (1, one), (2, three)),
+    ]
+    reach(page, "reset")
+    page.keyboard.press("Enter")
+    assert step() == 0 and page.locator("[name=back]").get_attribute("aria-disabled") == "true"
+    assert page.evaluate("document.activeElement.name") == "reset"  # the focus stays
+
+
+def test_run_goes_by_itself_and_pauses(visit):
+    page = visit(show("graph"))
+    page.clock.install()
+    page.reload()
+    step = lambda: int(page.locator("figure").get_attribute("data-step"))
+    reach(page, "run")
+    page.keyboard.press("Enter")
+    assert step() == 1 and page.locator("[name=run]").text_content() == "pause"
+    page.clock.run_for(1500)
+    assert step() == 2
+    page.keyboard.press("Enter")
+    page.clock.run_for(10_000)
+    assert step() == 2 and page.locator("[name=run]").text_content() == "run"
+    page.keyboard.press("Enter")
+    page.clock.run_for(10_000)
+    assert step() == 4 and page.locator("[name=run]").text_content() == "run"
+
+
+def test_who_wants_less_motion_gets_the_end_at_once(visit):
+    page = visit(show("graph"), reduced_motion="reduce")
+    reach(page, "run")
+    page.keyboard.press("Enter")
+    assert page.locator("figure").get_attribute("data-step") == "4"
+    assert page.evaluate("getComputedStyle(document.querySelector('.un-node rect')).transitionDuration") == "0s"
+
+
+@pytest.mark.parametrize("text", ["", "7", "-", "9e1"])
+def test_what_is_no_leaf_leaves_the_picture_as_it_was(visit, text):
+    page = visit(show("graph", a=2))
+    type_in(page, "order-a", text) if text else (reach(page, "order-a"), page.keyboard.press("Control+a"))
+    if not text:
+        page.keyboard.press("Delete")
+    assert page.locator(".un-scene:visible .un-node[data-name=c] .un-value").text_content() == "12.000"
+    assert "from −3 to 3" in page.locator(".un-status").text_content()
+    type_in(page, "order-a", "-1")
+    assert page.locator(".un-scene:visible .un-node[data-name=c] .un-value").text_content() == "−6.000"
+
+
+# --- the filter ------------------------------------------------------------------------------------------------------
+
+
+def elman_filter(pole, pair, weight):
+    """R, W, V as arrays, for a pole as a complex number."""
+    R = np.array([[pole.real, -pole.imag], [pole.imag, pole.real]]) if pair else np.array([[pole.real]])
+    first = np.eye(len(R))[:, :1]
+    return R, first if weight == "one" else (np.eye(len(R)) - R) @ first, first.T
+
+
+def from_picture(page, panel, selector):
+    """The points of a line as the reader sees it, measured with the axes' labels alone."""
+    svg = page.locator(f"[data-panel={panel}]")
+    places = svg.locator(selector).get_attribute("d")
+    points = np.array([[float(x) for x in pair.split()] for pair in re.findall(r"[ML]([-\d.]+ [-\d.]+)", places)])
+    ticks = svg.locator(".un-ytick").evaluate_all("ticks => ticks.map(t => [t.textContent, t.getAttribute('y') - 4])")
+    (low, low_at), (high, high_at) = ((read(text.rstrip("°")), y) for text, y in (ticks[0], ticks[-1]))
+    return low + (points[:, 1] - low_at) / (high_at - low_at) * (high - low), (high - low) / abs(high_at - low_at)
+
+
+@pytest.mark.parametrize("seed", SETTINGS)
+def test_the_filter_has_the_numbers_of_minigrad_and_scipy(visit, seed):
+    rng = np.random.default_rng(100 + seed)
+    pair, weight = bool(seed % 2), ["mean", "one"][seed // 2 % 2]
+    frequency, angle = rng.integers(0, 101, 2) / 100
+    size = rng.integers(0, 121) / 100
+    page = visit(show("one_pole"))
+    choose(page, "kind", "pair" if pair else "real")
+    choose(page, "weight", weight)
+    if pair:
+        slide(page, "radius", size)
+        slide(page, "angle", angle)
+        pole = complex(size * np.exp(1j * np.pi * angle))
+    else:
+        pole = complex(size * rng.choice([-1, 1]))
+        slide(page, "r", pole.real)
+    slide(page, "frequency", frequency)
+
+    R, W, V = elman_filter(pole, pair, weight)
+    x = np.zeros((41, 1, 1))
+    x[0] = 1
+    start = np.zeros((1, len(R)))
+    states, _ = elman(*(Tensor(a, dtype="float64") for a in (x, start, W, R)), 0.0, f=lambda a: a)
+    expected = states.data[:, 0] @ V[0]
+    shown = json.loads(page.locator(".un-dots").get_attribute("data-values"))
+    np.testing.assert_allclose(shown, expected, rtol=1e-9, atol=1e-6)
+    drawn, pixel = from_picture(page, "response", ".un-dots")
+    np.testing.assert_allclose(drawn[::2], expected, atol=0.1 * pixel)
+
+    verdict = page.locator("[data-name=verdict]").text_content()
+    stands = ["stable", "on the unit circle", "unstable"][int(size >= 1) + int(size > 1)]
+    assert verdict.startswith(stands if W.any() else "closed")
+    if 0 < size < 1:
+        assert exact(page.locator("[data-name=half]")) == pytest.approx(math.log(0.5, size), abs=1e-6)
+        assert exact(page.locator("[data-name=tau]")) == pytest.approx(-1 / math.log(size), abs=1e-6)
+    gain, phase = page.locator("[data-name=gain]"), page.locator("[data-name=phase]")
+    if size >= 1:
+        assert gain.text_content() == phase.text_content() == "–"
+        assert page.get_by_text("none: the filter is not stable").count() == 2
+        assert page.locator("[data-panel=gain] .un-curve").get_attribute("d") == ""
+        return
+    num, den = signal.ss2tf(R, W, V @ R, V @ W)
+    turn = angle if pair else float(pole.real < 0)
+    grid = np.pi * np.sort([*np.linspace(0, 1, 201), turn])
+    response = signal.freqz(num[0], den, grid)[1]
+    heights = json.loads(page.locator("[data-panel=gain] .un-curve").get_attribute("data-values"))
+    np.testing.assert_allclose(heights, abs(response), rtol=1e-6, atol=1e-6)
+    drawn, pixel = from_picture(page, "gain", ".un-curve")
+    np.testing.assert_allclose(drawn, abs(response), atol=0.1 * pixel)
+    degrees = np.array(json.loads(page.locator("[data-panel=phase] .un-curve").get_attribute("data-values")))
+    seen = abs(response) > 1e-9
+    np.testing.assert_allclose((abs(response) * np.exp(1j * np.radians(degrees)))[seen], response[seen], atol=1e-6)
+    at = signal.freqz(num[0], den, [np.pi * frequency])[1][0]
+    assert exact(gain) == pytest.approx(abs(at), abs=1e-6)
+    if abs(at) > 1e-9:
+        assert abs(np.exp(1j * np.radians(exact(phase))) - at / abs(at)) < 1e-6
+
+
+def test_the_filter_looks_up_its_place_in_the_plane(visit):
+    page = visit(show("one_pole", kind="pair", radius=0.5, angle=0.5, frequency=1))
+    circle, pole, mirror, probe = (
+        page.locator(f"[data-panel=plane] {selector}").bounding_box()
+        for selector in (".un-circle", ".un-pole-0", ".un-pole-1", ".un-probe")
+    )
+    middle = lambda box: np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
+    radius = circle["width"] / 2
+    np.testing.assert_allclose(middle(pole) - middle(circle), [0, -0.5 * radius], atol=1)
+    np.testing.assert_allclose(middle(mirror) - middle(circle), [0, 0.5 * radius], atol=1)
+    np.testing.assert_allclose(middle(probe) - middle(circle), [-radius, 0], atol=1)
+
+
+# --- every figure ----------------------------------------------------------------------------------------------------
+
+CALLS = {
+    "graph": [{}, {"scene": "loss", "w": -1.5, "b": 0.25}, {"scene": "swapped"}],
+    "one_pole": [
+        {},
+        {"kind": "pair"},
+        {"r": -0.8, "weight": "one"},
+        {"r": 1.1},
+        {"kind": "pair", "radius": 1, "angle": 0},
+    ],
+}
+
+
+@pytest.mark.parametrize(("name", "settings"), [(name, settings) for name in CALLS for settings in CALLS[name]])
+def test_without_a_script_the_same_picture_stands_still(visit, name, settings):
+    figure = show(name, **settings)
+    still = visit(figure, java_script_enabled=False)
+    assert still.locator("form").is_hidden() and still.locator(".un-bare").is_hidden()
+    assert still.locator("svg:visible").count() >= 1
+    live = visit(figure)
+    assert live.locator("form").is_visible()
+    if name == "graph":  # Python draws the end of the sweep
+        reach(live, "forward")
+        live.keyboard.press("End")
+    numbers = lambda page: [
+        page.locator(part).all_inner_texts() for part in (".un-scene:visible", ".un-readout", "svg text")
+    ]
+    assert re.search(r"\d\.\d", str(numbers(still)))
+    assert numbers(still) == numbers(live)
+    lines = """paths => paths.map(path => (path.getAttribute("d") ?? path.getAttribute("transform"))
+      .match(/-?[0-9.]+/g)?.map(Number) ?? [])"""
+    one, other = (page.locator(".un-panels path, .un-probe").evaluate_all(lines) for page in (still, live))
+    for x, y in zip(one, other, strict=True):
+        np.testing.assert_allclose(x, y, atol=0.11)
+
+
+@each_figure
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_text_stands_out(visit, name, theme):
+    page = visit(show(name), theme=theme, reduced_motion="reduce")
+    if name == "graph":
+        reach(page, "forward")
+        page.keyboard.press("ArrowRight")
+    assert page.evaluate(CONTRAST) == []
+    # Also on the tint of what is being visited, which for text in a picture is no ancestor's background.
+    page.add_style_tag(content=".unrolled-interactive { background: var(--un-tint) !important }")
+    page.add_style_tag(
+        content=".unrolled-interactive small, .un-ticks, dt, svg .un-tick, button, .un-clock { opacity: 0 }"
+    )
+    assert page.evaluate(CONTRAST) == []
+
+
+@each_figure
+def test_lines_stand_out(visit, name):
+    for theme in ("light", "dark"):
+        page = visit(show(name), theme=theme)
+        colours = page.evaluate("""() => {
+          const style = getComputedStyle(document.querySelector("figure"));
+          const names = ["paper", "ink", "line", "blue", "hot"];
+          return Object.fromEntries(names.map(name => [name, style.getPropertyValue("--un-" + name)]));
+        }""")
+        shades = {key: luminance(value.strip()) for key, value in colours.items()}
+        for key in ("ink", "line", "blue", "hot"):
+            light, dark = sorted((shades[key], shades["paper"]), reverse=True)
+            assert (light + 0.05) / (dark + 0.05) >= 3, (theme, key)
+
+
+def luminance(colour):
+    digits = colour.lstrip("#")
+    digits = "".join(2 * d for d in digits) if len(digits) == 3 else digits
+    parts = [int(digits[k : k + 2], 16) / 255 for k in (0, 2, 4)]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
+    return float(np.dot(linear, [0.2126, 0.7152, 0.0722]))
+
+
+@each_figure
+@pytest.mark.parametrize("script", [True, False])
+def test_a_narrow_screen_needs_no_sideways_scrolling(visit, name, script):
+    page = visit(show(name), width=390, java_script_enabled=script)
+    wide = page.locator("figure *:visible").evaluate_all(
+        "all => all.filter(e => e.getBoundingClientRect().right > innerWidth).map(e => e.outerHTML.slice(0, 99))"
+    )
+    assert wide == []
+    small = page.locator("svg text:visible").evaluate_all("all => all.map(e => e.getBoundingClientRect().height)")
+    assert min(small) > 9
+
+
+@each_figure
+def test_everything_has_a_name_for_who_does_not_see_it(visit, name):
+    page = visit(show(name))
+    assert page.locator("svg:not([role=img][aria-label])").count() == 0
+    assert page.locator("svg").evaluate_all(
+        "all => all.every(svg => svg.querySelector('desc').textContent.length > 20)"
+    )
+    assert page.locator("[role=status]").count() == 1
+    assert len(page.locator("figcaption").inner_text()) > 40
+    fields = page.locator("input, select")
+    for k in range(fields.count()):
+        assert fields.nth(k).evaluate("field => field.labels[0].textContent.trim().length") > 0
+    assert page.locator("button:not([type=button])").count() == 0
+    for slider in page.locator("input[type=range]:visible").all():
+        output = slider.locator("xpath=../following-sibling::output")
+        assert slider.get_attribute("aria-valuetext") == output.text_content()
+
+
+def test_two_of_each_on_a_page_live_apart(visit):
+    figures = [show(name, **settings) for name in FIGURES for settings in CALLS[name][:2]]
+    page = visit("<script>window.before = Object.getOwnPropertyNames(window)</script>", *figures, *figures[::2])
+    assert page.evaluate("Object.getOwnPropertyNames(window).filter(n => !before.includes(n) && n !== 'before')") == []
+    assert page.locator("figure[data-live]").count() == 6
+    graphs = page.locator("figure[data-figure=graph]")
+    graphs.nth(1).locator("[name=forward]").press("Enter")
+    assert [graph.get_attribute("data-step") for graph in graphs.all()] == ["0", "1", "0"]
+    poles = page.locator("figure[data-figure=one_pole]")
+    before = [pole.locator(".un-readout").inner_text() for pole in poles.all()]
+    poles.nth(0).locator("[name=r]").press("ArrowLeft")
+    after = [pole.locator(".un-readout").inner_text() for pole in poles.all()]
+    assert [x == y for x, y in zip(before, after, strict=True)] == [False, True, True]
+    assert page.locator("[id]").count() == 0
+
+
+@each_figure
+def test_a_script_run_twice_does_nothing_the_second_time(visit, name):
+    page = visit(show(name))
+    page.evaluate("""() => {
+      const again = document.createElement("script");
+      again.textContent = document.querySelector("figure script").textContent;
+      document.body.append(again);
+    }""")
+    if name == "graph":
+        page.locator("[name=forward]").press("Enter")
+        assert page.locator("figure").get_attribute("data-step") == "1"
+
+
+@each_figure
+def test_the_fragment_asks_nobody_and_is_the_same_each_time(name):
+    html = show(name)._repr_html_()
+    assert html == show(name)._repr_html_()
+    outside = (
+        r"https?:|//[a-z]|\b(?:src|href|id|on[a-z]+)=|url\(|@import|\bimport\b|fetch|XMLHttp|innerHTML|eval|cookie"
+    )
+    assert re.findall(outside, re.sub(r"(?m)^\s*//.*$|; //.*$", "", html)) == []
+    assert len(html.encode()) < 60_000
+    script = html[html.index("<script>") : html.index("</script>")]
+    assert "</" not in script[8:]
+    assert "$" not in html.replace(script, "")  # a notebook takes it for mathematics
+
+
+@each_figure
+def test_a_notebook_keeps_the_figure_as_it_is(name):
+    data = {"text/plain": repr(show(name)), "text/html": show(name)._repr_html_()}
+    output = nbformat.v4.new_output("execute_result", data, execution_count=1)
+    nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(f"show({name!r})", outputs=[output])])
+    assert normalise(nb).cells[0].outputs[0].data == data
+    assert "\n" not in repr(show(name)) and len(repr(show(name))) < 200
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "message"),
+    [
+        ("two_poles", {}, "there are graph, one_pole"),
+        ("graph", {"a": 4}, "a is to lie between -3 and 3, not 4"),
+        ("graph", {"scene": "forest"}, "'order' with a; "),
+        ("graph", {"w": 1}, "'loss' with w, b"),
+        ("one_pole", {"r": 1.3}, "r is to lie between -1.2 and 1.2"),
+        ("one_pole", {"kind": "zero"}, "kind is one of real, pair"),
+        ("one_pole", {"frequency": math.nan}, "frequency is to lie"),
+    ],
+)
+def test_what_does_not_exist_is_refused(name, settings, message):
+    with pytest.raises(OptionError, match=message):
+        show(name, **settings)
+
+
+# --- in the book -----------------------------------------------------------------------------------------------------
+
+
+def figures_of(page):
+    """The interactive figures that a chapter's notebook stores."""
+    path = ROOT / f"{page}.ipynb"
+    cells = nbformat.read(path, as_version=4).cells if path.exists() else []
+    outputs = (output for cell in cells for output in cell.get("outputs", ()))
+    html = "".join("".join(output.get("data", {}).get("text/html", "")) for output in outputs)
+    return re.findall(r'class="unrolled-interactive" data-figure="(\w+)"', html)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_the_built_pages_have_living_figures(browser, theme):
+    names = [name for name in chapters(ROOT) if figures_of(name)]
+    if not names:
+        pytest.skip("no chapter in the table of contents has an interactive figure")
+    build(ROOT)
+    for name in names:
+        page = browser.new_context(viewport={"width": 1280, "height": 900}, color_scheme=theme).new_page()
+        trouble = []
+        page.on("pageerror", lambda error, trouble=trouble: trouble.append(str(error)))
+        page.goto((HTML / f"{name}.html").as_uri())
+        page.wait_for_function(f"document.documentElement.dataset.theme === '{theme}'")
+        assert page.locator("figure.unrolled-interactive[data-live]").count() == len(figures_of(name))
+        for figure in page.locator("figure.unrolled-interactive").all():
+            assert figure.locator("form").is_visible() and figure.locator("svg:visible").count()
+            paper = figure.evaluate("f => getComputedStyle(f).getPropertyValue('--un-paper')")
+            assert (luminance(paper.strip()) < 0.1) == (theme == "dark")
+            # The theme's light card for outputs is gone.
+            card = figure.locator("xpath=..").evaluate("e => getComputedStyle(e).backgroundColor")
+            assert card == "rgba(0, 0, 0, 0)"
+            field = figure.locator("select").first
+            field.focus()
+            before = figure.inner_text()
+            page.keyboard.press("ArrowDown")
+            assert figure.inner_text() != before
+        assert trouble == []
+        page.context.close()
