@@ -40,10 +40,10 @@ lab: $(READY)  ## open the notebooks in JupyterLab
 
 .venv-bench/ready: benchmarks/requirements.txt pyproject.toml
 	@$(PYTHON) -m venv .venv-bench
-	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e . -r benchmarks/requirements.txt
+	@.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -e '.[jit]' -r benchmarks/requirements.txt
 	@touch $@
 
-bench: .venv-bench/ready  ## measure minigrad beside NumPy by hand, PyTorch, HIPS autograd and MyGrad
+bench: .venv-bench/ready  ## measure minigrad beside NumPy by hand, PyTorch, JAX, HIPS autograd and MyGrad
 	@.venv-bench/bin/python -m benchmarks
 
 clean:  ## remove the built book and caches, but neither .venv nor your answers

@@ -68,7 +68,9 @@ def minigrad() -> Callable:
 def minigrad_layer() -> Callable:
     """The layer nn.RNN, whose inputs of all steps are weighed in one product."""
     import minigrad as mg
+    from minigrad.recurrent.kernels.threads import set_num_threads
 
+    set_num_threads(1)
     x, *weights = data()
     rnn = mg.nn.RNN(H, H)
     rnn.load_state_dict(dict(zip(rnn.state_dict(), weights, strict=True)))
