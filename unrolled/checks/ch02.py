@@ -107,6 +107,9 @@ def check_3(rules: Callable) -> None:
             )},
             "W": {
                 "The cotangent of W is transposed: W_pq meets x_iq and the output p, so the rows belong to g.": x.T @ g,
+                "The sum over the batch is not averaged: where a loss averages, its mean is in g already.": (
+                    g.T @ x / B if B > 1 else 0.0
+                ),
                 "The sum runs over the batch, the first index of both g and x: one of the two is transposed.": (
                     g @ x if square else 0.0
                 ),
@@ -119,7 +122,10 @@ def check_3(rules: Callable) -> None:
             },
         }  # fmt: skip
         for (name, value), answer in zip(right.items(), found, strict=True):
-            hint = f"The cotangent of {name} is not right at {size}."
+            hint = (
+                f"The cotangent of {name} is not right at {size}. "
+                "In Y_ij = sum over k of x_ik W_jk + b_j, which Y contain the entry, and with what factor?"
+            )
             close(answer, value, hint, mistakes=differing(mistakes[name], value))
     passed("2.3")
 
@@ -157,6 +163,9 @@ def check_4(leaky_rule: Callable) -> None:
             "Only the next step comes back. The one after it depends on x_t, too, with the leak squared, and so on.": (
                 g + leak * after
             ),
+            "The leak counts the steps between, t - s; you took it to the power of t.": np.array(
+                [sum(leak**t * g[t] for t in range(s, len(g))) for s in range(len(g))]
+            ),
             "One leak too many: x_t enters y_t itself with the factor 1.": leak * right,
             "What comes from outside, g[t], is missing: you return only what comes back from later steps.": right - g,
         }
@@ -190,6 +199,11 @@ def check_5(largest_error: Callable) -> None:
             before = x.copy()
             found = error(pair, x)
             check((x == before).all(), "Your check has changed x: move the entries of a copy.")
+            check(
+                not 1e-6 < abs(found) < 1e-4,
+                f"The right rule of {name} is off by {found:.1g}: as much as a difference to one side only leaves. "
+                "Take the central one, from x - eps to x + eps.",
+            )
             check(
                 abs(found) < 1e-6,
                 f"The right rule of {name} is reported with an error of {found:.2g}. The rule and the differences "
@@ -240,6 +254,7 @@ def check_6(share: Callable) -> None:
                 (g - y * g.sum(axis=-1, keepdims=True)) / total
             ),
             "Each row has a sum of its own: sum along the last axis only.": (g - (g * y).sum()) / total,
+            "Only the diagonal: y_pj with another j depends on x_pq as well, through the sum.": g * (1 - y) / total,
             "The factor 1 / s is missing.": g - inner,
         }
         try:
@@ -278,6 +293,7 @@ def check_7(largest_curvature: Callable, last: dict) -> None:
 
         with np.errstate(all="ignore"):
             found = largest_curvature(quadratic, at.copy(), np.random.default_rng(1))
+        check(found is not None, "The answer is None: does the function return its result?")
         check(
             np.all(np.isfinite(np.asarray(getattr(found, "data", found), float))),
             "Numbers overflow: divide v by its length in every round.",

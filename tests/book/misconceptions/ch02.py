@@ -165,6 +165,7 @@ MISCONCEPTIONS: list[Misconception] = [
     ),
     Misconception("2.3", "x as in the friend's", rules(x="g @ W.T"), "no transpose"),
     Misconception("2.3", "right numbers for W, transposed", rules(W="x.T @ g"), "cotangent of W is transposed"),
+    Misconception("2.3", "mean for W", rules(W="g.T @ x / len(x)"), "not averaged"),
     Misconception("2.3", "no transpose for W", rules(W="g @ x"), "one of the two is transposed"),
     Misconception("2.3", "mean for b", rules(b="g.mean(axis=0)"), "not the mean"),
     Misconception("2.3", "b not summed", rules(b="g"), "sum over the rows"),
@@ -205,7 +206,14 @@ MISCONCEPTIONS: list[Misconception] = [
         check(g="np.random.default_rng().standard_normal(y.shape)"),
         "draw with rng alone",
     ),
+    Misconception(
+        "2.5",
+        "forward difference",
+        check(move="above, below = x.copy(), x.copy(); below[at] += eps; above[at] += eps"),
+        "to one side only",
+    ),
     Misconception("2.5", "compares sums", check(result="abs((found - numeric).sum())"), "entries are all alike"),
+    Misconception("2.6", "diagonal only", share("g * (1 - y) / total"), "Only the diagonal"),
     Misconception("2.6", "sum taken as constant", share("g / total"), "treat it as a constant"),
     Misconception(
         "2.6", "wrong sign", share("(g + mg.sum(g * y, axis=-1, keepdims=True)) / total"), "differentiated: minus"
