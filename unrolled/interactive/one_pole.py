@@ -77,7 +77,7 @@ def draw(
         slider("r", "pole r", -LIMIT, LIMIT, 0.01, r, data_kind="real", hidden=not real),
         slider("radius", "poles: radius", 0, LIMIT, 0.01, radius, data_kind="pair", hidden=real),
         slider("angle", "poles: angle", 0, 1, 0.01, angle, " π", data_kind="pair", hidden=real),
-        slider("frequency", "frequency ω", 0, 1, 0.01, frequency, " π"),
+        slider("frequency", "frequency", 0, 1, 0.01, frequency, " π"),
         hidden=True,
         autocomplete="off",
     )
@@ -107,10 +107,11 @@ def draw(
         body=form + tag("div", *panels, class_="un-panels") + numbers,
         caption="The filter <i>h<sub>t</sub></i> = <i>r h</i><sub><i>t</i>−1</sub> + (1 − <i>r</i>) "
         "<i>x<sub>t</sub></i>, or with a pair of poles two such units that turn into each other. The nearer a pole "
-        "lies to the unit circle, the longer the response to an impulse lasts, and the higher the gain rises at the "
-        "pole’s own angle. Dotted: from the poles to the frequency that is read off; with one pole the gain is the "
-        "size of the input weight divided by this distance. On and outside the circle no wave gets a lasting answer: "
-        "the lower two pictures are empty.",
+        "lies to the unit circle, the longer the response to an impulse lasts. Below: how many times as high a wave "
+        "comes out (gain), and by which part of its cycle it is shifted (phase); the gain rises at the pole’s own "
+        "angle. Dotted: from the poles to the frequency that is read off; with one pole the gain is the size of the "
+        "input weight divided by this distance. On and outside the circle no wave gets a lasting answer: the lower two "
+        "pictures are empty. At <i>r</i> = 1 the weight 1 − <i>r</i> lets nothing in; take the weight 1 there.",
     )
 
 
@@ -164,8 +165,8 @@ def _response(m: np.ndarray) -> str:
         y=(-top, top),
         xticks={k: str(k) for k in range(0, STEPS + 1, 10)},
         yticks={top * k: f"{top * k:g}".replace("-", "−") for k in (-1, -0.5, 0, 0.5, 1)},
-        xlabel="lag k (steps)",
-        ylabel="impulse response m" + tag("tspan", "k", dy=3, font_size=10),
+        xlabel="lag (steps)",
+        ylabel="impulse response",
     )
     base = panel.at(0, 0)[1]
     dots = [panel.at(k, x) for k, x in enumerate(m)]
@@ -183,7 +184,7 @@ def scale(top: float) -> float:
 
 def _waves(name: str, label: str, ylabel: str, y: tuple, ticks: dict, grid: np.ndarray, values: np.ndarray) -> Panel:
     xticks = {0: "0", 0.25: "π/4", 0.5: "π/2", 0.75: "3π/4", 1: "π"}
-    xlabel = "frequency ω (radians per step)"
+    xlabel = "frequency (radians per step)"
     panel = Panel(name, label, x=(0, 1), y=y, xticks=xticks, yticks=ticks, xlabel=xlabel, ylabel=ylabel)
     d = ""
     for k, point in enumerate(zip(grid, values, strict=False)):
@@ -205,7 +206,7 @@ def _waves(name: str, label: str, ylabel: str, y: tuple, ticks: dict, grid: np.n
 def _gain(grid: np.ndarray, response: np.ndarray, frequency: float, read: complex | None) -> str:
     top = scale(max(abs(response), default=1.0))
     ticks = {top * k: f"{top * k:g}" for k in (0, 0.5, 1)}
-    panel = _waves("gain", "Gain against frequency", "gain |G|", (0.0, top), ticks, grid, abs(response))
+    panel = _waves("gain", "Gain against frequency", "gain of a wave", (0.0, top), ticks, grid, abs(response))
     panel.marks.append(_probe(panel, frequency, abs(read or 0), read is not None))
     return panel.svg(
         "How many times as high a wave comes out, from slow waves on the left to the fastest on the right."
@@ -215,7 +216,7 @@ def _gain(grid: np.ndarray, response: np.ndarray, frequency: float, read: comple
 def _phase(grid: np.ndarray, response: np.ndarray, frequency: float, read: complex | None) -> str:
     ticks = {k: number(k, 0) + "°" for k in (-180, -90, 0, 90, 180)}
     values = np.degrees(np.angle(response))
-    panel = _waves("phase", "Phase against frequency", "phase of G (degrees)", (-190, 190), ticks, grid, values)
+    panel = _waves("phase", "Phase against frequency", "phase of a wave (degrees)", (-190, 190), ticks, grid, values)
     at = np.degrees(np.angle(read)) if read is not None else 0.0
     panel.marks.append(_probe(panel, frequency, at, read is not None))
     return panel.svg("By which part of its cycle a wave is shifted; below 0 it comes late.")
