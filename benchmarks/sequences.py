@@ -11,6 +11,7 @@ cells.py says what is computed. Each row is stored as soon as it is measured.
 import argparse
 import ctypes
 import json
+import os
 import pickle
 import statistics
 import sys
@@ -177,13 +178,18 @@ def main(arguments: list[str]) -> None:
     if given.engines and given.results == workers.RESULTS:
         parser.error("--engines makes rows that lack the others: name another folder with --results")
     print(f"{len(todo)} of {len(rows)} rows; all take about {MINUTES} minutes; --resume goes on", file=sys.stderr)
+    if (load := os.getloadavg()[0]) > 1:
+        print(
+            f"load {load:.1f}: where that is not the benchmark itself, what is measured now means little",
+            file=sys.stderr,
+        )
     started, speed = time.monotonic(), gigaflops(given.rounds)
     result["kernels"] = once("kernels")
     for k, name in enumerate(todo):
         spent = time.monotonic() - started
         print(f"[{k + 1}/{len(todo)}] {name} ({spent / 60:.1f} min so far)", file=sys.stderr, flush=True)
         kind, size = rows[name]
-        row = {"kind": kind, "size": size, "gigaflops": speed}
+        row = {"kind": kind, "size": size, "gigaflops": speed, "load before the run": round(load, 1)}
         try:
             row |= measure(kind, size, given.engines, given.rounds)
         except RuntimeError as error:
