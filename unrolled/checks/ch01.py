@@ -20,25 +20,25 @@ def _list(found: object) -> list:
 def check_1(cotangents: dict) -> None:
     """Four numbers, the last line of the program first."""
     check(
-        isinstance(cotangents, dict) and set(cotangents) == set("scba"),
+        isinstance(cotangents, dict) and set(cotangents) - {"L"} == set("scba"),
         'Write a dict with four keys: {"s": ..., "c": ..., "b": ..., "a": ...}.',
     )
     mistakes = {
         "s": {},
         "c": {
             "c is used twice, as both factors of c * c, and each use gives one part: add the two.": -6,
-            "Its cotangent is not its value: the slope of c * c by c is 2 c.": 36,
+            "Its cotangent is not its value: the slope of c * c with respect to c is 2 c.": 36,
         },
         "b": {
-            "The slope of a * b by b is a, but that is the slope alone: multiply it by the cotangent of c.": 3,
-            "The slope of a * b by b is the other factor, a, not b.": 24,
+            "The slope of a * b with respect to b is a; but multiply it by the cotangent of c.": 3,
+            "The slope of a * b with respect to b is the other factor, a, not b.": 24,
             "b hands nothing on, but it receives: from c = a * b.": 0,
         },
         "a": {
             "a is used twice, and one part is missing: the one that comes through c = a * b.": 1,
             "a is used twice, and one part is missing: the one that comes directly from L = s + a.": 24,
-            "The slope of a * b by a is the other factor, b, not a.": -35,
-            "The slope of a * b by a is b, but that is the slope alone: multiply it by the cotangent of c.": -1,
+            "The slope of a * b with respect to a is the other factor, b, not a.": -35,
+            "The slope of a * b with respect to a is b; but multiply it by the cotangent of c.": -1,
         },
     }
     values = {"s": 1, "c": -12, "b": -36, "a": 25}
@@ -61,7 +61,10 @@ def check_2(slopes: Callable) -> None:
         except GraphError as error:
             raise CheckFailed(f"{error}. The formula has to be computed again at each point.") from None
         found = _list(found)
-        check(None not in found, "One of the slopes is None: read x.grad after backward, and clear it before the next.")
+        check(
+            not any(g is None for g in found),
+            "One of the slopes is None: read x.grad after backward, and clear it before the next.",
+        )
         mistakes = {
             "Each slope contains those before it: .grad is a sum over all uses; clear it, or take a new leaf.": (
                 np.cumsum(right)
@@ -115,7 +118,7 @@ def check_3(order: Callable) -> None:
 
 def _check_order(order: Callable, root: object, made_of: Mapping) -> None:
     try:
-        found = order(root, _Graph(made_of))
+        found = order(root, _Graph({name: list(operands) for name, operands in made_of.items()}))
     except RecursionError:
         raise CheckFailed("Recursion is too deep on a chain of 10,000 nodes: use a loop with an agenda.") from None
     found = _list(found)
@@ -166,13 +169,13 @@ def check_4(rules: dict) -> None:
         g, a, b = float(g), float(a), float(b)
         t = math.tanh(a)
         rows = [
-            ("mul", 0, a * b, (a, b), g * b, {"The slope by the first factor is the second.": g * a}),
-            ("mul", 1, a * b, (a, b), g * a, {"The slope by the second factor is the first.": g * b}),
+            ("mul", 0, a * b, (a, b), g * b, {"The slope with respect to the first factor is the second.": g * a}),
+            ("mul", 1, a * b, (a, b), g * a, {"The slope with respect to the second factor is the first.": g * b}),
             ("div", 0, a / b, (a, b), g / b, {}),
             (
                 "div", 1, a / b, (a, b), -g * a / b**2,
                 {
-                    "The slope of a / b by b is -a / b^2, with a square that does not show at b = 1.": -g * a / b,
+                    "The slope with respect to b is -a / b^2, with a square that does not show at b = 1.": -g * a / b,
                     "The sign is wrong: a / b falls when b grows (both positive).": g * a / b**2,
                     "A factor too many: y is a / b already, so -y / b is the slope.": -g * a / b**3,
                     "The numerator is missing: it is a, or y in place of a / b.": -g / b**2,
@@ -201,8 +204,13 @@ def check_4(rules: dict) -> None:
             mistakes[
                 where + "g is missing. The rule gives the slope alone, which is right only where the cotangent is 1."
             ] = right / g
+            try:
+                part = table[name][k](g, y, *operands)
+            except TypeError as error:
+                call = "g, y, a, b" if names[name] == 2 else "g, y, x"
+                raise CheckFailed(f"{where}it is called as rule({call}) with numbers ({error}).") from None
             close(
-                table[name][k](g, y, *operands), right, where + "not g times the slope. Compare with a central "
+                part, right, where + "not g times the slope. Compare with a central "
                 "difference at operands other than 1.", mistakes=mistakes,
             )  # fmt: skip
     passed("1.4")
@@ -219,7 +227,9 @@ def check_5(log_add_exp: Callable) -> None:
         except DomainError as error:
             raise CheckFailed(f"{error}. Take the larger number out of the logarithm.") from None
         except DTypeError as error:
-            raise CheckFailed(f"{error}. In the forward computation a and b are floats: use math there.") from None
+            raise CheckFailed(
+                f"{error}. In the forward computation a and b are floats, and the result must be one: use math."
+            ) from None
         right = float(np.logaddexp(p, q))
         close(y, right, f"The value at a = {p:g}, b = {q:g} is wrong.", mistakes={
             "That is the larger of a and b; the correction ln(1 + e^-|a-b|) is missing.": max(p, q)})  # fmt: skip
@@ -236,9 +246,11 @@ def _check_slopes(log_add_exp: Callable, p: float, q: float, y: float) -> None:
     try:
         found = grad(log_add_exp(a, b), [a, b], seed=3.0)
     except DomainError as error:
-        raise CheckFailed(f"{error}. In a rule, too, e^a alone is too large or 0; e^(a - y) is not.") from None
+        raise CheckFailed(
+            f"{error}. In a rule, too, an exponential can be too large; e^(a - y) never is, since y is at least a."
+        ) from None
     except DTypeError as error:
-        raise CheckFailed(f"{error}. A rule is called as rule(g, y, a, b) and returns a number.") from None
+        raise CheckFailed(f"{error}. A rule is called as rule(g, y, a, b); with floats it returns a float.") from None
     mistakes = {
         "g is missing in the rules: a rule gives g times the slope.": slope,
         "The two rules are exchanged: the larger operand gets the larger share.": [3 * slope[1], 3 * slope[0]],

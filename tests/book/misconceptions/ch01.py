@@ -157,7 +157,7 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("1.1", "a factor used twice counts once", by_hand(c=-6, b=-18, a=13), "used twice, as both factors"),
     Misconception("1.1", "forgets the direct use of a", by_hand(a=24), "directly from L"),
     Misconception("1.1", "forgets the use of a in the product", by_hand(a=1), "through c"),
-    Misconception("1.1", "slopes in place of cotangents", by_hand(b=3, a=-1), "that is the slope alone"),
+    Misconception("1.1", "slopes in place of cotangents", by_hand(b=3, a=-1), "multiply it by the cotangent of c"),
     Misconception("1.1", "factors exchanged", by_hand(b=24, a=-35), "other factor, a"),
     Misconception(
         "1.2",
