@@ -5,6 +5,7 @@
 
 import functools
 import importlib
+import importlib.metadata
 import importlib.util
 from collections.abc import Callable
 from types import ModuleType
@@ -37,7 +38,8 @@ def kernels() -> str:
     found = compiled() if choice != "numpy" else "set_kernels('numpy') chose so"
     if isinstance(found, str):
         return f"NumPy: {found}"
-    return f"Numba {importlib.import_module('numba').__version__}, {found.BYTES * 8}-bit vectors, {get_num_threads()} threads"
+    version = importlib.metadata.version("numba")
+    return f"Numba {version}, {found.BYTES * 8}-bit vectors, {get_num_threads()} threads at most"
 
 
 @functools.cache

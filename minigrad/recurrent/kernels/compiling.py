@@ -10,7 +10,7 @@ from numba import config, njit
 from numba.core import event
 
 HERE = Path(__file__).parent
-SOURCES = ("compiling.py", "on_numba.py", "simd.py")
+SOURCES = ("barrier.py", "compiling.py", "on_numba.py", "simd.py")
 kernels = []
 
 

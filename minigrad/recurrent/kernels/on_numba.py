@@ -18,11 +18,25 @@ from numba import njit
 from numba.extending import overload
 
 from minigrad.ops import unbroadcast
+from minigrad.recurrent.kernels import threads
+from minigrad.recurrent.kernels.barrier import wait
 from minigrad.recurrent.kernels.compiling import kernel
 from minigrad.recurrent.kernels.simd import (
-    BYTES, COLUMNS, ROWS, lanes, load, maximum, minimum, multiply_add, power_of_two, product, store, where_not_zero,
+    BYTES,
+    COLUMNS,
+    ROWS,
+    constant,
+    lanes,
+    load,
+    maximum,
+    minimum,
+    multiply_add,
+    power_of_two,
+    product,
+    store,
+    where_not_zero,
 )  # fmt: skip
-from minigrad.recurrent.kernels.threads import share
+from minigrad.recurrent.kernels.workspace import room
 
 inner = njit(nogil=True)  # compiled into the kernels that call it
 
@@ -92,7 +106,7 @@ def slope(y, how):
 
 
 def strip(columns):
-    """Return the function that writes init + A W for a panel of `columns` vectors; its operands are those of product."""
+    """Return the function that writes init + A W for `columns` vectors of a panel; operands as product takes them."""
 
     @inner
     def run(rows, out, init, a, w):
@@ -160,28 +174,29 @@ def weigh(x, n, W, b, a, steps, first, last):
 
 
 @inner
-def back(da, at, steps, panels, W, out, out_at, width, rows):
-    """Add da W of some rows of da, which begin at `at` in each panel, to out (rows, width)."""
-    L = lanes(da)
+def back(da, steps, panels, W, out, init, start, stop, rows):
+    """Write init + da W for the columns from start to stop; `da` is (array, where its rows begin in each panel)."""
+    L = lanes(da[0])
     wide = COLUMNS * L
-    depth = panels * wide
-    for start in range(0, width, wide):
-        here, columns = (out, out_at + start, width), (width - start) // L
-        a, w = (da, at, wide, 1, panels, steps * wide, wide), (W, start * depth, wide)
+    a = (da[0], da[1], wide, 1, panels, steps * wide, wide)
+    for column in range(start, stop, wide):
+        here, first = (out[0], out[1] + column, out[2]), (init[0], init[1] + column, init[2])
+        w, columns = (W, column * panels * wide, wide), (stop - column) // L
         if columns >= 4:
-            multiply(rows, here, here, a, w)
+            multiply(rows, here, first, a, w)
         elif columns == 3:
-            multiply3(rows, here, here, a, w)
+            multiply3(rows, here, first, a, w)
         elif columns == 2:
-            multiply2(rows, here, here, a, w)
+            multiply2(rows, here, first, a, w)
         else:
-            multiply1(rows, here, here, a, w)
+            multiply1(rows, here, first, a, w)
 
 
 @kernel
 def back_to_inputs(da, steps, panels, W, dx, width, first, last):
-    """Add W' da of the steps from first to last to dx (steps, width), all of them after the loop."""
-    back(da, first * COLUMNS * lanes(da), steps, panels, W, dx, first * width, width, last - first)
+    """Write W' da of the steps from first to last into dx (steps, width), all of them after the loop."""
+    at, nothing = first * COLUMNS * lanes(da), np.zeros(width, da.dtype)
+    back((da, at), steps, panels, W, (dx, first * width, width), (nothing, 0, 0), 0, width, last - first)
 
 
 CHUNK = 128  # steps whose da of one panel stay in the first cache
@@ -210,214 +225,259 @@ def sums(da, steps, db, first, last):
         store(db, vector * L, total)
 
 
+# --- through time ----------------------------------------------------------------------------------------------------
+
+
+@inner
+def portion(parties, first, last, B, H, wide):
+    """Return a thread's sequences and units: a part of the batch, or of the units if `parties` wait for each other."""
+    if parties == 1:
+        return first, last, 0, H
+    return 0, B, first * wide, min(last * wide, H)
+
+
+def forward(cell, multiply, vectors):
+    """Return the loop over all steps of a cell, whose panels hold `vectors` vectors of units.
+
+    The product fills the rows of a panel with pre-activations, and `cell` turns each row into the next state. `states`
+    begins with h; H counts the padding too.
+    """
+
+    @inner
+    def run(how, a, states, R, mask, T, B, H, barrier, parties, first, last):
+        L, hs = lanes(a), states[0]
+        wide, size = COLUMNS * L, vectors * L
+        low, high, start, stop = portion(parties, first, last, B, H, wide)
+        for t in range(T):
+            for j in range(start, stop, size):
+                at = ((j // size * T + t) * B + low) * wide
+                here = (a, at, wide)
+                multiply(
+                    high - low, here, here, (hs, (t * B + low) * H, H, 1, 1, 0, H), (R, j // size * H * wide, wide)
+                )
+                for b in range(low, high):
+                    step = t * B + b
+                    cell(how, a, at, states, step * H + j, (step + B) * H + j, j, len(mask) and not mask[step])
+                    at += wide
+            wait(barrier, parties)
+
+    return run
+
+
+def backward(cell_back, vectors):
+    """Return the loop over all steps of a cell's derivative, the last step first.
+
+    `ds` holds the cotangents of the state, h's first. `cell_back` leaves there what goes straight to the state before;
+    what goes through R is added after it, unless it is cut.
+    """
+
+    @inner
+    def run(how, saved, da, ds, g, R, mask, cut, T, B, H, barrier, parties, first, last):
+        L, dh = lanes(da), ds[0]
+        wide, size = COLUMNS * L, vectors * L
+        low, high, start, stop = portion(parties, first, last, B, H, wide)
+        for t in range(T - 1, -1, -1):
+            for j in range(start, stop, size):
+                at = ((j // size * T + t) * B + low) * wide
+                for b in range(low, high):
+                    step = t * B + b
+                    ended = len(mask) and not mask[step]
+                    cell_back(how, saved, da, at, ds, b * H + j, g, step * H + j, (step + B) * H + j, j, ended)
+                    at += wide
+            wait(barrier, parties)
+            if not cut:
+                place = (dh, low * H, H)
+                back((da, (t * B + low) * wide), T * B, H // size, R, place, place, start, stop, high - low)
+
+    return run
+
+
 # --- Elman -----------------------------------------------------------------------------------------------------------
 
 TANH, SIGMOID, RELU = 0, 1, 2
 
 
-@kernel
-def elman_steps(f, a, hs, R, mask, T, B, H, first, last):
-    """h_t = f(a_t), a_t = W x_t + b + R h_(t-1); H counts the padding too."""
-    L = lanes(a)
-    wide = COLUMNS * L
-    for t in range(T):
-        for start in range(0, H, wide):
-            at = (start // wide * T * B + t * B + first) * wide
-            here = (a, at, wide)
-            multiply(last - first, here, here, (hs, (t * B + first) * H, H, 1, 1, 0, H), (R, start * H, wide))
-            for b in range(first, last):
-                before = (t * B + b) * H + start
-                for c in range(0, wide, L):
-                    v = load(a, at + c)
-                    h = tanh(v) if f == TANH else sigmoid(v) if f == SIGMOID else maximum(v, 0.0)
-                    if len(mask) and not mask[t * B + b]:
-                        h = load(hs, before + c)
-                    store(hs, before + B * H + c, h)
-                at += wide
+@inner
+def elman_cell(f, a, at, states, before, after, j, ended):
+    """h_t = f(a_t)."""
+    (hs,), L = states, lanes(a)
+    for c in range(0, COLUMNS * L, L):
+        v = load(a, at + c)
+        h = tanh(v) if f == TANH else sigmoid(v) if f == SIGMOID else maximum(v, 0.0)
+        store(hs, after + c, load(hs, before + c) if ended else h)
+
+
+@inner
+def elman_cell_back(f, saved, da, at, ds, state, g, before, after, j, ended):
+    """da_t = dh_t f'(a_t)."""
+    (hs,), (dh,), L = saved, ds, lanes(da)
+    for c in range(0, COLUMNS * L, L):
+        h, d = load(hs, after + c), load(dh, state + c)
+        if ended:
+            store(da, at + c, constant(d, 0.0))
+        else:
+            d = d + load(g, before + c)
+            how = 1.0 - h * h if f == TANH else h * (1.0 - h) if f == SIGMOID else constant(h, 1.0)
+            nonzero = h if f == RELU else how
+            store(da, at + c, where_not_zero(nonzero, d * how))
+            store(dh, state + c, constant(d, 0.0))
+
+
+elman_loop, elman_loop_back = forward(elman_cell, multiply, COLUMNS), backward(elman_cell_back, COLUMNS)
 
 
 @kernel
-def elman_steps_back(f, da, dh, g, hs, R, mask, T, B, H, first, last):
-    """da_t = dh_t f'(a_t), dh_(t-1) = R' da_t + what the loss says."""
-    L = lanes(da)
-    wide = COLUMNS * L
-    for t in range(T - 1, -1, -1):
-        for b in range(first, last):
-            step = t * B + b
-            ended = len(mask) and not mask[step]
-            for j in range(0, H, L):
-                at = ((j // wide) * T * B + step) * wide + j % wide
-                h, d = load(hs, (step + B) * H + j), load(dh, b * H + j)
-                if ended:
-                    store(da, at, d * 0.0)
-                    continue
-                d = d + load(g, step * H + j)
-                how = 1.0 - h * h if f == TANH else h * (1.0 - h) if f == SIGMOID else where_not_zero(h, h * 0.0 + 1.0)
-                store(da, at, where_not_zero(how, d * how))
-                store(dh, b * H + j, d * 0.0)
-        back(da, (t * B + first) * wide, T * B, H // wide, R, dh, first * H, H, last - first)
+def elman_steps(f, a, states, R, mask, T, B, H, barrier, parties, first, last):
+    elman_loop(f, a, states, R, mask, T, B, H, barrier, parties, first, last)
+
+
+@kernel
+def elman_steps_back(f, saved, da, ds, g, R, mask, cut, T, B, H, barrier, parties, first, last):
+    elman_loop_back(f, saved, da, ds, g, R, mask, cut, T, B, H, barrier, parties, first, last)
 
 
 # --- LSTM ------------------------------------------------------------------------------------------------------------
 
-Cell = namedtuple("Cell", "i f o coupled peepholes detach truncate g h")  # a CellSpec, as compiled functions read it
+Cell = namedtuple("Cell", "i f o coupled peepholes detach g h")  # a CellSpec, as compiled functions read it
 
 
-@kernel
-def lstm_steps(cell, a, hs, cs, R, p, mask, T, B, H, first, last):
+@inner
+def four(array, at):
+    """Return the four vectors of a panel's row."""
+    L = lanes(array)
+    return load(array, at), load(array, at + L), load(array, at + 2 * L), load(array, at + 3 * L)
+
+
+@inner
+def put(array, at, first, second, third, fourth):
+    """Write the four vectors of a panel's row."""
+    L = lanes(array)
+    store(array, at, first)
+    store(array, at + L, second)
+    store(array, at + 2 * L, third)
+    store(array, at + 3 * L, fourth)
+
+
+@inner
+def lstm_cell(how, a, at, states, before, after, j, ended):
     """c_t = f c_(t-1) + i z, h_t = o h(c_t); i, f, z, o take the place of their pre-activations in a."""
-    L = lanes(a)
-    wide = COLUMNS * L
-    for t in range(T):
-        for j in range(0, H, L):
-            at = (j // L * T * B + t * B + first) * wide
-            here = (a, at, wide)
-            multiply(last - first, here, here, (hs, (t * B + first) * H, H, 1, 1, 0, H), (R, j * H * COLUMNS, wide))
-            p_i, p_f, p_o = load(p, j), load(p, H + j), load(p, 2 * H + j)
-            for b in range(first, last):
-                before = (t * B + b) * H + j
-                after = before + B * H
-                c = load(cs, before)
-                i, f, z, o = load(a, at), load(a, at + L), load(a, at + 2 * L), load(a, at + 3 * L)
-                if cell.peepholes:
-                    i, f = multiply_add(p_i, c, i), multiply_add(p_f, c, f)
-                i = sigmoid(i) if cell.i else i * 0.0 + 1.0
-                f = 1.0 - i if cell.coupled else sigmoid(f) if cell.f else f * 0.0 + 1.0
-                z = squash(z, cell.g)
-                new = multiply_add(f, c, i * z)
-                if cell.peepholes:
-                    o = multiply_add(p_o, new, o)
-                o = sigmoid(o) if cell.o else o * 0.0 + 1.0
-                store(a, at, i), store(a, at + L, f), store(a, at + 2 * L, z), store(a, at + 3 * L, o)
-                if len(mask) and not mask[t * B + b]:
-                    store(cs, after, c), store(hs, after, load(hs, before))
-                else:
-                    store(cs, after, new), store(hs, after, o * squash(new, cell.h))
-                at += wide
+    (cell, p), (hs, cs) = how, states
+    c, (i, f, z, o) = load(cs, before), four(a, at)
+    if cell.peepholes:
+        i = multiply_add(load(p[0], j), c, i)
+        f = multiply_add(load(p[1], j), c, f)
+    i = sigmoid(i) if cell.i else constant(i, 1.0)
+    f = 1.0 - i if cell.coupled else sigmoid(f) if cell.f else constant(f, 1.0)
+    z = squash(z, cell.g)
+    new = multiply_add(f, c, i * z)
+    if cell.peepholes:
+        o = multiply_add(load(p[2], j), new, o)
+    o = sigmoid(o) if cell.o else constant(o, 1.0)
+    put(a, at, i, f, z, o)
+    store(cs, after, c if ended else new)
+    store(hs, after, load(hs, before) if ended else o * squash(new, cell.h))
+
+
+@inner
+def lstm_cell_back(how, saved, da, at, ds, state, g, before, after, j, ended):
+    """do_t from dh_t, then dc_t, then di_t, df_t, dz_t from dc_t; what c_(t-1) gets stays in dc."""
+    (cell, p), (a, _, cs), (dh, dc) = how, saved, ds
+    zero = constant(load(dh, state), 0.0)
+    if ended:
+        put(da, at, zero, zero, zero, zero)
+        return
+    i, f, z, o = four(a, at)
+    past, y = load(cs, before), squash(load(cs, after), cell.h)
+    d = load(dh, state) + load(g, before)
+    d_o = d * y * o * (1.0 - o)
+    d_c = multiply_add(d * o, slope(y, cell.h), load(dc, state))
+    if cell.peepholes and not cell.detach:
+        d_c = multiply_add(load(p[2], j), d_o, d_c)
+    d_i = d_c * (z - past if cell.coupled else z) * i * (1.0 - i)
+    d_f = d_c * past * f * (1.0 - f) if cell.f else zero
+    d_z = d_c * i * slope(z, cell.g)
+    put(da, at, d_i, d_f, d_z, d_o)
+    d_c = d_c * f
+    if cell.peepholes and not cell.detach:
+        d_c = multiply_add(load(p[0], j), d_i, multiply_add(load(p[1], j), d_f, d_c))
+    store(dc, state, d_c)
+    store(dh, state, zero)
+
+
+lstm_loop, lstm_loop_back = forward(lstm_cell, multiply, 1), backward(lstm_cell_back, 1)
 
 
 @kernel
-def lstm_steps_back(cell, a, da, dh, dc, g, cs, R, p, mask, T, B, H, first, last):
-    """Backpropagation through time; `dh` and `dc` hold the cotangents of the last states, and at the end the first's."""
-    L = lanes(a)
-    wide = COLUMNS * L
-    for t in range(T - 1, -1, -1):
-        for j in range(0, H, L):
-            at = (j // L * T * B + t * B + first) * wide
-            p_i, p_f, p_o = load(p, j), load(p, H + j), load(p, 2 * H + j)
-            for b in range(first, last):
-                state, step = b * H + j, t * B + b
-                d = load(dh, state)
-                if len(mask) and not mask[step]:
-                    zero = d * 0.0
-                    (
-                        store(da, at, zero),
-                        store(da, at + L, zero),
-                        store(da, at + 2 * L, zero),
-                        store(da, at + 3 * L, zero),
-                    )
-                else:
-                    i, f, z, o = load(a, at), load(a, at + L), load(a, at + 2 * L), load(a, at + 3 * L)
-                    before, c = load(cs, step * H + j), load(cs, (step + B) * H + j)
-                    d = d + load(g, step * H + j)
-                    y = squash(c, cell.h)
-                    d_o = d * y * o * (1.0 - o)
-                    d_c = multiply_add(d * o, slope(y, cell.h), load(dc, state))
-                    if cell.peepholes and not cell.detach:
-                        d_c = multiply_add(p_o, d_o, d_c)
-                    d_i = d_c * (z - before if cell.coupled else z) * i * (1.0 - i)
-                    d_f = d_c * before * f * (1.0 - f) if cell.f else d_c * 0.0
-                    d_z = d_c * i * slope(z, cell.g)
-                    d_c = d_c * f
-                    if cell.peepholes and not cell.detach:
-                        d_c = multiply_add(p_i, d_i, multiply_add(p_f, d_f, d_c))
-                    store(da, at, d_i), store(da, at + L, d_f), store(da, at + 2 * L, d_z), store(da, at + 3 * L, d_o)
-                    store(dc, state, d_c), store(dh, state, d * 0.0)
-                at += wide
-        if not cell.truncate:
-            back(da, (t * B + first) * wide, T * B, H // L, R, dh, first * H, H, last - first)
+def lstm_steps(how, a, states, R, mask, T, B, H, barrier, parties, first, last):
+    lstm_loop(how, a, states, R, mask, T, B, H, barrier, parties, first, last)
+
+
+@kernel
+def lstm_steps_back(how, saved, da, ds, g, R, mask, cut, T, B, H, barrier, parties, first, last):
+    lstm_loop_back(how, saved, da, ds, g, R, mask, cut, T, B, H, barrier, parties, first, last)
 
 
 @kernel
 def peephole_sums(da, cs, dp, T, B, H, first, last):
-    """dp_i, dp_f = sum of da_t c_(t-1), dp_o = sum of da_t c_t."""
+    """dp_i, dp_f = sum of da_t c_(t-1), dp_o = sum of da_t c_t, by panel."""
     L = lanes(da)
     for panel in range(first, last):
         j = panel * L
-        d_i, d_f, d_o = load(dp, j), load(dp, H + j), load(dp, 2 * H + j)
+        p_i, p_f, p_o = load(dp, j), load(dp, H + j), load(dp, 2 * H + j)
         for step in range(T * B):
-            at = (panel * T * B + step) * COLUMNS * L
-            before, c = load(cs, step * H + j), load(cs, (step + B) * H + j)
-            d_i = multiply_add(load(da, at), before, d_i)
-            d_f = multiply_add(load(da, at + L), before, d_f)
-            d_o = multiply_add(load(da, at + 3 * L), c, d_o)
-        store(dp, j, d_i), store(dp, H + j, d_f), store(dp, 2 * H + j, d_o)
+            d_i, d_f, _, d_o = four(da, (panel * T * B + step) * COLUMNS * L)
+            past, c = load(cs, step * H + j), load(cs, (step + B) * H + j)
+            p_i, p_f, p_o = multiply_add(d_i, past, p_i), multiply_add(d_f, past, p_f), multiply_add(d_o, c, p_o)
+        store(dp, j, p_i)
+        store(dp, H + j, p_f)
+        store(dp, 2 * H + j, p_o)
 
 
 # --- GRU -------------------------------------------------------------------------------------------------------------
 
 
-@kernel
-def gru_steps(a, hs, R, mask, T, B, H, first, last):
+@inner
+def gru_cell(how, a, at, states, before, after, j, ended):
     """h_t = u h_(t-1) + (1 - u) n, n = tanh(a_n + r q), q = R_n h_(t-1) + b_hn; r, u, n take their place in a."""
-    L = lanes(a)
-    wide = COLUMNS * L
-    for t in range(T):
-        for j in range(0, H, L):
-            at = (j // L * T * B + t * B + first) * wide
-            here = (a, at, wide)
-            multiply3(last - first, here, here, (hs, (t * B + first) * H, H, 1, 1, 0, H), (R, j * H * COLUMNS, wide))
-            for b in range(first, last):
-                before = (t * B + b) * H + j
-                h = load(hs, before)
-                r, u, q = sigmoid(load(a, at)), sigmoid(load(a, at + L)), load(a, at + 2 * L)
-                n = tanh(multiply_add(r, q, load(a, at + 3 * L)))
-                store(a, at, r), store(a, at + L, u), store(a, at + 3 * L, n)
-                new = multiply_add(u, h, (1.0 - u) * n)
-                store(hs, before + B * H, h if len(mask) and not mask[t * B + b] else new)
-                at += wide
+    (hs,) = states
+    h, (r, u, q, n) = load(hs, before), four(a, at)
+    r, u = sigmoid(r), sigmoid(u)
+    n = tanh(multiply_add(r, q, n))
+    put(a, at, r, u, q, n)
+    store(hs, after, h if ended else multiply_add(u, h, (1.0 - u) * n))
+
+
+@inner
+def gru_cell_back(how, saved, da, at, ds, state, g, before, after, j, ended):
+    """The cotangents of n's two sides, dn and dq, differ by the reset gate."""
+    (a, hs), (dh,) = saved, ds
+    d = load(dh, state)
+    if ended:
+        zero = constant(d, 0.0)
+        put(da, at, zero, zero, zero, zero)
+        return
+    d = d + load(g, before)
+    r, u, q, n = four(a, at)
+    d_n = d * (1.0 - u) * (1.0 - n * n)
+    d_u = d * (load(hs, before) - n) * u * (1.0 - u)
+    put(da, at, d_n * q * r * (1.0 - r), d_u, d_n * r, d_n)
+    store(dh, state, d * u)
+
+
+gru_loop, gru_loop_back = forward(gru_cell, multiply3, 1), backward(gru_cell_back, 1)
 
 
 @kernel
-def gru_steps_back(a, da, dh, g, hs, R, mask, T, B, H, first, last):
-    """Backpropagation through time; the cotangents of n's two sides, dn and dq, differ by the reset gate."""
-    L = lanes(a)
-    wide = COLUMNS * L
-    for t in range(T - 1, -1, -1):
-        for j in range(0, H, L):
-            at = (j // L * T * B + t * B + first) * wide
-            for b in range(first, last):
-                state, step = b * H + j, t * B + b
-                d = load(dh, state)
-                if len(mask) and not mask[step]:
-                    zero = d * 0.0
-                    (
-                        store(da, at, zero),
-                        store(da, at + L, zero),
-                        store(da, at + 2 * L, zero),
-                        store(da, at + 3 * L, zero),
-                    )
-                else:
-                    r, u, q, n = load(a, at), load(a, at + L), load(a, at + 2 * L), load(a, at + 3 * L)
-                    d = d + load(g, step * H + j)
-                    d_n = d * (1.0 - u) * (1.0 - n * n)
-                    d_u = d * (load(hs, step * H + j) - n) * u * (1.0 - u)
-                    store(da, at, d_n * q * r * (1.0 - r)), store(da, at + L, d_u)
-                    store(da, at + 2 * L, d_n * r), store(da, at + 3 * L, d_n)
-                    store(dh, state, d * u)
-                at += wide
-        back(da, (t * B + first) * wide, T * B, H // L, R, dh, first * H, H, last - first)
+def gru_steps(how, a, states, R, mask, T, B, H, barrier, parties, first, last):
+    gru_loop(how, a, states, R, mask, T, B, H, barrier, parties, first, last)
+
+
+@kernel
+def gru_steps_back(how, saved, da, ds, g, R, mask, cut, T, B, H, barrier, parties, first, last):
+    gru_loop_back(how, saved, da, ds, g, R, mask, cut, T, B, H, barrier, parties, first, last)
 
 
 # --- from arrays to panels and back ----------------------------------------------------------------------------------
-
-
-def room(*shape, dtype):
-    """Return a flat array of that many numbers that begins at a register's boundary."""
-    size, item = int(np.prod(shape)), np.dtype(dtype).itemsize
-    raw = np.empty(size + BYTES // item, dtype)
-    start = -raw.ctypes.data % BYTES // item
-    return raw[start : start + size]
 
 
 def zeros(*shape, dtype):
@@ -436,6 +496,11 @@ def padded(a, width):
     return wider
 
 
+def share(kernel, items, work, *args):
+    """Let threads share the items; `work` counts multiply-adds."""
+    threads.share(kernel, items, threads.parts(items, work), *args)
+
+
 def flat(a):
     """Return the numbers of a in their order."""
     return np.ascontiguousarray(a).reshape(-1)
@@ -446,8 +511,11 @@ def ends(mask):
     return np.empty(0, bool) if mask is None else flat(mask)
 
 
+FEW, MANY = 4, 128  # up to FEW sequences of at least MANY units, threads share the units
+
+
 class Layout:
-    """How the numbers of one call lie: T steps of B sequences, inputs of size n, H units, each size padded to panels."""
+    """How the numbers of one call lie: T steps of B sequences, n inputs, H units padded to `width`."""
 
     def __init__(self, x, H, inputs, recurrent, width):
         self.T, self.B, self.n = x.shape
@@ -460,6 +528,15 @@ class Layout:
     @property
     def size(self):
         return self.T, self.B, self.width
+
+    def run(self, steps, *args):
+        """Run the loop over time: threads share the batch, or the units where sequences are few and weights many."""
+        work = self.steps * len(self.inputs) * self.width
+        by_units = self.B <= FEW and self.width >= MANY
+        items = -(-self.width // self.wide) if by_units else self.B
+        parts = threads.parts(items, work)
+        barrier = np.zeros(1, np.int64)
+        threads.share(steps, items, parts, *args, self.T, self.B, self.width, barrier, parts if by_units else 1)
 
     def packed(self, W, order):
         out = room(len(order), W.shape[1], dtype=self.dtype)
@@ -533,7 +610,11 @@ class Layout:
         dx = None
         if needs[0]:
             width = -(-self.n // self.L) * self.L
-            dx = zeros(self.steps, width, dtype=self.dtype)
+            dx = (
+                np.empty(self.steps * width, self.dtype)
+                if width == self.n
+                else room(self.steps, width, dtype=self.dtype)
+            )
             back_W = self.transposed(W, self.inputs)
             share(back_to_inputs, self.steps, da.size * self.n, da, self.steps, self.panels, back_W, dx, width)
             dx = dx.reshape(self.T, self.B, width)[..., : self.n]
@@ -580,7 +661,7 @@ def elman_forward(x, h, W, R, b, nonlinearity, mask):
     f, lay = ("tanh", "sigmoid", "relu").index(nonlinearity), elman_layout(x, len(R))
     a, hs = lay.weighed(x, W, lay.vector(b, lay.inputs, lay.H)), lay.states(h)
     packed = lay.packed(padded(R, lay.width).reshape(len(R), -1), lay.recurrent)
-    share(elman_steps, lay.B, a.size * lay.H, f, a, hs, packed, ends(mask), *lay.size)
+    lay.run(elman_steps, f, a, (hs,), packed, ends(mask))
     return lay.outputs(hs, mask), hs
 
 
@@ -591,7 +672,7 @@ def elman_backward(gs, outputs, saved, operands, needs, *, nonlinearity, mask):
     g, dh = lay.cotangents(gs)
     da = room(lay.panels, lay.steps, lay.wide, dtype=lay.dtype)
     back_R = lay.transposed(R, lay.recurrent)
-    share(elman_steps_back, lay.B, da.size * lay.H, f, da, dh, g, hs, back_R, ends(mask), *lay.size)
+    lay.run(elman_steps_back, f, (hs,), da, (dh,), g, back_R, ends(mask), False)
     dx, dW, db = lay.input_side(da, x, W, b, (needs[0], needs[2], needs[4]))
     dR = lay.outer(da, hs, lay.H, lay.width, lay.recurrent, lay.H) if needs[3] else None
     return dx, lay.plain(dh)[0], dW, dR, db
@@ -615,7 +696,7 @@ def lstm_layout(x, c, spec):
     lay = Layout(x, c.shape[1], order, order, len(order) // COLUMNS)
     has = lambda gate: gate in spec.gates
     cell = Cell(
-        has("i"), has("f"), has("o"), spec.coupled, spec.peepholes, spec.detach_peephole, spec.truncate,
+        has("i"), has("f"), has("o"), spec.coupled, spec.peepholes, spec.detach_peephole,
         SQUASHINGS[spec.input_squashing], SQUASHINGS[spec.output_squashing],
     )  # fmt: skip
     return lay, cell
@@ -624,7 +705,9 @@ def lstm_layout(x, c, spec):
 def lstm_peepholes(p, spec, lay):
     """Return the peepholes of i, f, o (3 width), 0 for gates that have none."""
     has = np.array([[spec.peepholes and gate in spec.gates] for gate in "ifo"])
-    return padded(np.where(has, p, 0).astype(lay.dtype) + np.zeros((3, lay.H), lay.dtype), lay.width)
+    return tuple(
+        padded(np.where(has, p, 0).astype(lay.dtype) + np.zeros((3, lay.H), lay.dtype), lay.width).reshape(3, -1)
+    )
 
 
 def lstm_forward(x, h, c, W, R, b, p, spec, mask):
@@ -633,18 +716,18 @@ def lstm_forward(x, h, c, W, R, b, p, spec, mask):
     a, hs, cs = lay.weighed(x, W, lay.vector(b, lay.inputs, len(W))), lay.states(h), lay.states(c)
     packed = lay.packed(padded(R, lay.width).reshape(len(R), -1), lay.recurrent)
     peepholes = lstm_peepholes(p, spec, lay)
-    share(lstm_steps, lay.B, a.size * lay.H, cell, a, hs, cs, packed, peepholes, ends(mask), *lay.size)
+    lay.run(lstm_steps, (cell, peepholes), a, (hs, cs), packed, ends(mask))
     return (*lay.outputs(hs, mask), lay.plain(cs[-lay.B * lay.width :])[0]), (a, hs, cs)
 
 
 def lstm_backward(gs, outputs, saved, operands, needs, *, spec, mask):
     """Backpropagation through time; with `truncate` nothing goes back through R, with `detach_peephole` through p."""
-    (x, _, c, W, R, b, p), (a, hs, cs) = operands, saved
+    (x, _, c, W, R, b, p), (_, hs, cs) = operands, saved
     lay, cell = lstm_layout(x, c, spec)
     g, dh, dc = lay.cotangents(gs)
     da = room(lay.panels, lay.steps, lay.wide, dtype=lay.dtype)
     back_R, peepholes = lay.transposed(R, lay.recurrent), lstm_peepholes(p, spec, lay)
-    share(lstm_steps_back, lay.B, a.size * lay.H, cell, a, da, dh, dc, g, cs, back_R, peepholes, ends(mask), *lay.size)
+    lay.run(lstm_steps_back, (cell, peepholes), saved, da, (dh, dc), g, back_R, ends(mask), spec.truncate)
     dx, dW, db = lay.input_side(da, x, W, b, (needs[0], needs[3], needs[5]))
     dR = lay.outer(da, hs, lay.H, lay.width, lay.recurrent, len(R)) if needs[4] else None
     dp = None
@@ -675,19 +758,19 @@ def gru_forward(x, h, W, R, b, b_hn, mask):
     bias = lay.vector(b, lay.inputs, 3 * H) + lay.vector(b_hn, np.maximum(shift, -1), H)
     a, hs = lay.weighed(x, W, bias), lay.states(h)
     packed = lay.packed(padded(R, lay.width).reshape(len(R), -1), lay.recurrent)
-    share(gru_steps, lay.B, a.size * lay.H, a, hs, packed, ends(mask), *lay.size)
+    lay.run(gru_steps, (), a, (hs,), packed, ends(mask))
     return lay.outputs(hs, mask), (a, hs)
 
 
 def gru_backward(gs, outputs, saved, operands, needs, *, mask):
     """Backpropagation through time."""
-    (x, h, W, R, b, b_hn), (a, hs) = operands, saved
+    (x, h, W, R, b, b_hn), (_, hs) = operands, saved
     H = h.shape[1]
     lay = gru_layout(x, H)
     g, dh = lay.cotangents(gs)
     da = room(lay.panels, lay.steps, lay.wide, dtype=lay.dtype)
     back_R = lay.transposed(R, lay.recurrent)
-    share(gru_steps_back, lay.B, a.size * lay.H, a, da, dh, g, hs, back_R, ends(mask), *lay.size)
+    lay.run(gru_steps_back, (), saved, da, (dh,), g, back_R, ends(mask), False)
     dx, dW, db = lay.input_side(da, x, W, b, (needs[0], needs[2], needs[4]))
     dR = lay.outer(da, hs, lay.H, lay.width, lay.recurrent, len(R)) if needs[3] else None
     shift = np.where(lay.inputs < 0, lay.recurrent - 2 * H, -1)

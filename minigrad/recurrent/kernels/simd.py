@@ -171,6 +171,16 @@ minimum, maximum = choose("<"), choose(">")
 
 
 @intrinsic
+def constant(typing, like, number):
+    """Return a vector like another whose lanes all hold `number`."""
+
+    def build(context, builder, signature, args):
+        return spread(context, builder, like, signature.args[1], args[1])
+
+    return like(like, number), build
+
+
+@intrinsic
 def where_not_zero(typing, a, value):
     """Return `value` where a is not 0, and 0 elsewhere, even where the value is infinite."""
 
@@ -183,7 +193,7 @@ def where_not_zero(typing, a, value):
 
 @intrinsic
 def power_of_two(typing, shifted):
-    """Return 2^n for shifted = n + ROUND: the last bits of that sum are n; moved to the exponent's place they are 2^n."""
+    """Return 2^n for shifted = n + ROUND: the last bits of that sum are n; moved to the exponent's place, 2^n."""
     mantissa, bias = (23, 127) if shifted.dtype.bitwidth == 32 else (52, 1023)
 
     def build(context, builder, signature, args):

@@ -1,15 +1,17 @@
 """The threads that compiled kernels share their work among; NumPy's own products have threads of their own."""
 
 import os
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 from minigrad.errors import OptionError
 
 WORTH = 2e6  # multiply-adds below which waking another thread costs more than it saves
 
 count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-pool = None
+pool, together = None, threading.Lock()
 
 
 def get_num_threads() -> int:
@@ -30,23 +32,29 @@ def set_num_threads(n: int) -> None:
 
 def forget_pool() -> None:
     """Start anew in a forked process, which inherits no threads."""
-    global pool
-    pool = None
+    global pool, together
+    pool, together = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget_pool)
 
 
-def share(function: Callable, items: int, work: float, *args: object) -> None:
-    """Call function(*args, first, last) for parts of range(items), one part a thread; `work` counts multiply-adds."""
+def parts(items: int, work: float) -> int:
+    """Return into how many parts to divide some items whose work is counted in multiply-adds."""
+    return max(1, min(count, items)) if work > WORTH else 1
+
+
+def share(function: Callable, items: int, parts: int, *args: object) -> None:
+    """Call function(*args, first, last) for that many parts of range(items), each on a thread of its own."""
     global pool
-    parts = min(count, items) if work > WORTH else 1
-    if parts <= 1:
+    if parts == 1:
         return function(*args, 0, items)
-    workers = pool = pool or ThreadPoolExecutor(count - 1, thread_name_prefix="minigrad")
     edges = [items * k // parts for k in range(parts + 1)]
-    others = [workers.submit(function, *args, *ends) for ends in zip(edges[1:-1], edges[2:], strict=True)]
+    with together:  # parts that wait for each other must stand in the queue side by side
+        if pool is None or pool._max_workers < parts - 1:
+            pool = ThreadPoolExecutor(parts - 1, thread_name_prefix="minigrad")
+        others = [pool.submit(function, *args, *ends) for ends in pairwise(edges[1:])]
     try:
         function(*args, *edges[:2])
     finally:
