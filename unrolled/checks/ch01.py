@@ -155,7 +155,7 @@ def _check_order(order: Callable, root: object, made_of: Mapping) -> None:
 
 
 def check_4(rules: dict) -> None:
-    """Five rules, at random operands and with random cotangents."""
+    """Six rules, at random operands and with random cotangents."""
     names = {"mul": 2, "div": 2, "cube": 1, "tanh": 1}
     check(
         isinstance(rules, dict) and set(rules) == set(names), f"rules must be a dict with the keys {', '.join(names)}."
