@@ -493,13 +493,17 @@ def test_two_of_each_on_a_page_live_apart(visit):
 @each_figure
 def test_a_script_run_twice_does_nothing_the_second_time(visit, name):
     page = visit(show(name))
+    page.locator("[name=forward]" if name == "graph" else "[name=r]").press("Enter" if name == "graph" else "ArrowLeft")
     page.evaluate("""() => {
+      window.changes = 0;
+      new MutationObserver(found => { changes += found.length; })
+        .observe(document.querySelector("figure"), {subtree: true, childList: true, attributes: true});
       const again = document.createElement("script");
       again.textContent = document.querySelector("figure script").textContent;
       document.body.append(again);
     }""")
+    assert page.evaluate("new Promise(resolve => setTimeout(() => resolve(changes)))") == 0
     if name == "graph":
-        page.locator("[name=forward]").press("Enter")
         assert page.locator("figure").get_attribute("data-step") == "1"
 
 

@@ -3,7 +3,7 @@
 // What an operation computes, and what it hands to each operand, given the cotangent g of its result y.
 const RULES = {
   add: { forward: (p, q) => p + q, pull: g => [g, g] },
-  sub: { forward: (p, q) => p - q, pull: g => [g, -g] },
+  sub: { forward: (p, q) => p - q, pull: g => [g] }, // of a constant
   mul: { forward: (p, q) => p * q, pull: (g, y, p, q) => [g * q, g * p] },
   tanh: { forward: Math.tanh, pull: (g, y) => [g * (1 - y * y)] },
 };

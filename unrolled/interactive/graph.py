@@ -14,7 +14,7 @@ WIDTH = 350
 # How an operation is written, and what it hands to each operand: {0}, {1} operands, {y} the result, {g} its cotangent.
 WRITTEN = {
     "add": ("{0} + {1}", "{g}", "{g}"),
-    "sub": ("{0} − {1}", "{g}", "−{g}"),
+    "sub": ("{0} − {1}", "{g}"),  # of a constant
     "mul": ("{0} · {1}", "{g} · {1}", "{g} · {0}"),
     "tanh": ("tanh({0})", "{g} · (1 − {y}²)"),
 }
