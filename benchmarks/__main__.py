@@ -24,7 +24,7 @@ def elman_worker(engine: str) -> None:
 
 def tell_kernels() -> None:
     """Print which kernels minigrad chooses here, and why."""
-    from minigrad.recurrent.kernels import kernels
+    from minigrad import kernels
 
     print(kernels())
 

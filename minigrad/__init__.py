@@ -3,6 +3,8 @@
 from minigrad import errors, nn, optim
 from minigrad.anomaly import detect_anomaly
 from minigrad.backend import get_default_dtype, set_default_dtype
+from minigrad.compiled import kernels, set_kernels
+from minigrad.compiled.threads import get_num_threads, set_num_threads
 from minigrad.gradcheck import gradcheck
 from minigrad.graph import grad
 from minigrad.higher import hvp
@@ -95,11 +97,13 @@ __all__ = [
     "flip",
     "gather",
     "get_default_dtype",
+    "get_num_threads",
     "grad",
     "gradcheck",
     "greater",
     "greater_equal",
     "hvp",
+    "kernels",
     "less",
     "less_equal",
     "log",
@@ -126,6 +130,8 @@ __all__ = [
     "relu",
     "reshape",
     "set_default_dtype",
+    "set_kernels",
+    "set_num_threads",
     "sigmoid",
     "sign",
     "sin",

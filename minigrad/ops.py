@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from minigrad import compiled
 from minigrad.backend import SCALARS, namespace
 from minigrad.errors import DTypeError, GraphError, OutOfRangeError, ShapeError
 from minigrad.graph import Node, Part
@@ -428,10 +429,12 @@ WHOLE = int | np.integer | slice
 
 
 def add_rows(buffer, rows, g):
-    """Add each row of `g` to the row of `buffer` that it names: sorted, so that equal names stand together.
+    """Add each row of `g` to the row of `buffer` that it names; on NumPy sorted, so that equal names stand together.
 
-    For the 800 tokens of a batch this takes a sixth of np.add.at's time with 64 rows, and half with 5,000.
+    For the 800 tokens of a batch that takes a sixth of np.add.at's time with 64 rows, and half with 5,000.
     """
+    if compiled.pays(g, buffer):
+        return compiled.loaded().add_rows(buffer.reshape(len(buffer), -1), rows, g.reshape(len(rows), -1))
     order = rows.argsort(kind="stable")
     rows = rows[order]
     starts = np.flatnonzero(np.diff(rows, prepend=-1))

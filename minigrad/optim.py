@@ -7,10 +7,11 @@ that returns a factor; factors multiply, and the training loop sets the rate:
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
+from minigrad import compiled, updates
 from minigrad.errors import GraphError, NonFiniteError, OptionError
 from minigrad.graph import Node
 from minigrad.ops import clip
@@ -33,6 +34,25 @@ def checked(name: str, value: object) -> object:
         kind = "two numbers" if name == "betas" else "a finite number" if top == math.inf else "a number"
         raise OptionError(f"{name} must be {kind} of at least 0{' and below 1' if top == 1 else ''}, not {value!r}")
     return value
+
+
+def apply(rule: Callable, arrays: list, numbers: list) -> tuple:
+    """Return rule(*arrays, *numbers), in one pass where Numba is there."""
+    if compiled.pays(*arrays):
+        return compiled.loaded().update(rule, arrays, numbers)
+    return rule(*arrays, *numbers)
+
+
+def squared_norm(g: np.ndarray) -> float:
+    """Return the sum of the squares of a gradient, in double precision."""
+    if compiled.pays(g):
+        return compiled.loaded().sum_of_squares(g.reshape(-1))
+    return float(np.sum(np.square(g, dtype=np.float64)))
+
+
+def finite(g: np.ndarray) -> bool:
+    """Whether no entry is NaN or infinite."""
+    return math.isfinite(squared_norm(g)) or bool(np.isfinite(g).all())  # in float64, squares may overflow
 
 
 class Optimizer:
@@ -65,17 +85,21 @@ class Optimizer:
         """Move every parameter that has a gradient; a NaN or an infinity in any gradient raises NonFiniteError."""
         lr = checked("lr", self.lr)
         for k, p in enumerate(self.params):
-            if p.grad is not None and not np.isfinite(p.grad).all():
+            if p.grad is not None and not finite(p.grad):
                 raise NonFiniteError(
                     f"the gradient of parameter {k}, shape {np.shape(p.data)}, holds a NaN or an infinity; "
                     "no parameter was changed. Lower the learning rate, clip the gradient, or look at the loss"
                 )
         for k, p in enumerate(self.params):
             if p.grad is not None:
-                p.data = p.own(p.data - lr * self.update(k, p.grad), True)
+                rule, kept, *numbers = self.rule(k)
+                new, *means = apply(rule, [p.data, p.grad, *(getattr(self, name)[k] for name in kept)], [lr, *numbers])
+                p.data = p.own(new, True)
+                for name, mean in zip(kept, means, strict=True):
+                    getattr(self, name)[k] = mean
 
-    def update(self, k: int, g: np.ndarray) -> np.ndarray:
-        """Return what to subtract from parameter `k`, in units of `lr`, given its gradient."""
+    def rule(self, k: int) -> tuple:
+        """Return the rule of minigrad/updates.py for parameter k, the names of its running means, and its numbers."""
         raise NotImplementedError
 
     def state_dict(self) -> dict[str, object]:
@@ -112,13 +136,11 @@ class SGD(Optimizer):
         if self.nesterov and not self.momentum:
             raise OptionError("nesterov needs a momentum above 0")
 
-    def update(self, k: int, g: np.ndarray) -> np.ndarray:
-        if self.weight_decay:
-            g = g + self.weight_decay * self.params[k].data
+    def rule(self, k: int) -> tuple:
         if not self.momentum:
-            return g
-        self.velocity[k] = v = self.momentum * self.velocity[k] + g
-        return self.momentum * v + g if self.nesterov else v
+            return updates.descend, (), self.weight_decay
+        rule = updates.nesterov if self.nesterov else updates.sgd
+        return rule, ("velocity",), self.momentum, self.weight_decay
 
 
 class RMSprop(Optimizer):
@@ -133,15 +155,15 @@ class RMSprop(Optimizer):
     def __init__(self, params: Iterable[Node], lr: float = 1e-2, alpha: float = 0.99, eps: float = 1e-8):
         super().__init__(params, lr=lr, alpha=alpha, eps=eps)
 
-    def update(self, k: int, g: np.ndarray) -> np.ndarray:
-        self.square[k] = self.alpha * self.square[k] + (1 - self.alpha) * g * g
-        return g / (self.square[k] ** 0.5 + self.eps)
+    def rule(self, k: int) -> tuple:
+        return updates.rmsprop, ("square",), self.alpha, 1 - self.alpha, self.eps
 
 
 class Adam(Optimizer):
     """Adam (Kingma & Ba 2015, Algorithm 1): steps scaled by running means of the gradient and of its square."""
 
     running = ("steps", "mean", "square")
+    weight_decay = 0.0
 
     def __init__(
         self,
@@ -153,14 +175,10 @@ class Adam(Optimizer):
         super().__init__(params, lr=lr, betas=betas, eps=eps)
         self.steps = [0] * len(self.params)
 
-    def update(self, k: int, g: np.ndarray) -> np.ndarray:
-        beta1, beta2 = self.betas
+    def rule(self, k: int) -> tuple:
         self.steps[k] += 1
-        self.mean[k] = beta1 * self.mean[k] + (1 - beta1) * g
-        self.square[k] = beta2 * self.square[k] + (1 - beta2) * g * g
-        unbiased = self.mean[k] / (1 - beta1 ** self.steps[k])
-        scale = (self.square[k] / (1 - beta2 ** self.steps[k])) ** 0.5
-        return unbiased / (scale + self.eps)
+        means = [(beta, 1 - beta, 1 - beta ** self.steps[k]) for beta in self.betas]
+        return updates.adam, ("mean", "square"), *means[0], *means[1], self.eps, self.weight_decay
 
 
 class AdamW(Adam):
@@ -180,9 +198,6 @@ class AdamW(Adam):
         super().__init__(params, lr, betas, eps)
         self.weight_decay = checked("weight_decay", weight_decay)
         self.settings += ("weight_decay",)
-
-    def update(self, k: int, g: np.ndarray) -> np.ndarray:
-        return super().update(k, g) + self.weight_decay * self.params[k].data
 
 
 # --- schedules: factors of the learning rate, steps counted from 0 ---------------------------------------------------
@@ -221,7 +236,7 @@ def clip_grad_norm_(params: Iterable[Node] | Node, max_norm: float) -> float:
     params = with_gradients(params)
     if not max_norm >= 0:
         raise OptionError(f"clip_grad_norm_: max_norm must not be below 0, as {max_norm} is")
-    norm = math.sqrt(sum(float(np.sum(np.square(p.grad, dtype=np.float64))) for p in params))
+    norm = math.sqrt(sum(squared_norm(p.grad) for p in params))
     if not math.isfinite(norm):
         raise NonFiniteError(f"clip_grad_norm_: the norm of the gradients is {norm}; clipping cannot mend that")
     if norm > max_norm:

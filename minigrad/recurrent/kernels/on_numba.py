@@ -17,11 +17,10 @@ import numpy as np
 from numba import njit
 from numba.extending import overload
 
-from minigrad.ops import unbroadcast
-from minigrad.recurrent.kernels import threads
-from minigrad.recurrent.kernels.barrier import wait
-from minigrad.recurrent.kernels.compiling import kernel
-from minigrad.recurrent.kernels.simd import (
+from minigrad.compiled import threads
+from minigrad.compiled.barrier import wait
+from minigrad.compiled.compiling import kernel
+from minigrad.compiled.simd import (
     BYTES,
     COLUMNS,
     ROWS,
@@ -36,7 +35,8 @@ from minigrad.recurrent.kernels.simd import (
     store,
     where_not_zero,
 )  # fmt: skip
-from minigrad.recurrent.kernels.workspace import room
+from minigrad.compiled.workspace import room
+from minigrad.ops import unbroadcast
 
 inner = njit(nogil=True)  # compiled into the kernels that call it
 

@@ -11,6 +11,7 @@ builds the instructions. The last one, `product`, is all the matrix arithmetic t
 import operator
 
 import llvmlite.binding as llvm
+import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -151,6 +152,24 @@ def multiply_add(typing, a, b, c):
         return fused(builder, a, *(spread(context, builder, a, *x) for x in zip(signature.args, args, strict=True)))
 
     return a(a, b, c), build
+
+
+@overload(np.sqrt)
+def square_root(a):
+    """Let np.sqrt take vectors."""
+    return (lambda a: root(a)) if isinstance(a, Vector) else None
+
+
+@intrinsic
+def root(typing, a):
+    """Return the square roots."""
+
+    def build(context, builder, signature, args):
+        kind = ir.FunctionType(a.llvm, [a.llvm])
+        name = f"llvm.sqrt.v{a.lanes}f{a.dtype.bitwidth}"
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, name), args)
+
+    return a(a), build
 
 
 def choose(sign: str):

@@ -10,7 +10,7 @@ from numba import config, njit
 from numba.core import event
 
 HERE = Path(__file__).parent
-SOURCES = ("barrier.py", "compiling.py", "on_numba.py", "simd.py")
+SOURCES = [*sorted(HERE.glob("*.py")), HERE.parent / "updates.py", HERE.parent / "recurrent/kernels/on_numba.py"]
 kernels = []
 
 
@@ -19,7 +19,7 @@ def cache_folder() -> Path:
 
     It lies beside the sources, or in the user's cache where those cannot be written.
     """
-    version = hashlib.sha256(b"".join((HERE / name).read_bytes() for name in SOURCES)).hexdigest()[:12]
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()[:12]
     if os.access(HERE, os.W_OK):
         return HERE / "__pycache__" / version
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minigrad" / version
@@ -28,11 +28,11 @@ def cache_folder() -> Path:
 FOLDER = cache_folder()
 
 
-def kernel(function: Callable) -> Callable:
+def kernel(function: Callable, **options: object) -> Callable:
     """Declare a compiled function that runs without Python's lock and whose machine code is kept."""
     before, config.CACHE_DIR = config.CACHE_DIR, str(FOLDER)
     try:
-        compiled = njit(nogil=True, cache=True, error_model="numpy")(function)
+        compiled = njit(nogil=True, cache=True, error_model="numpy", **options)(function)
     finally:
         config.CACHE_DIR = before
     kernels.append(compiled)
