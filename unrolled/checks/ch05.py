@@ -89,6 +89,9 @@ def check_3(response: Callable) -> None:
             "At frequency omega z is e^(j omega), on the unit circle, not omega itself.": [
                 (V @ np.linalg.pinv(np.eye(H) - w * R) @ W).item() for w in omega
             ],
+            "1 - R / z subtracts from ones everywhere; the identity matrix E is np.eye(H).": [
+                (V @ np.linalg.pinv(1 - R / point) @ W).item() for point in z
+            ],
             "V W alone is what passes at once; R is missing.": np.full(5, (V @ W).item()),
         }
         answer = response(R, W, V, omega)
@@ -112,8 +115,8 @@ def _matrices() -> list[tuple[np.ndarray, bool]]:
         (0.95 * rotation, False),
         (shear, False),
         (np.array([[0.1, 0.5, 50.0], [0.0, 0.2, 0.5], [0.0, 0.0, 0.3]]), False),
-        (np.full((5, 5), 0.3), True),
-        (np.diag([1.5, 0.1]), True),
+        (np.full((5, 5), 0.22), True),
+        (np.diag([1.2, 0.1]), True),
         (np.array([[0.0, 0.6], [0.6, 0.0]]), False),
         (np.array([[-0.2, 3.0], [-0.1, -0.2]]), False),
     ]
@@ -201,6 +204,9 @@ def check_5(elman_form: Callable) -> None:
                 [D + C @ B, *(C @ np.linalg.matrix_power(A, k) @ (A + np.eye(n)) @ B for k in range(7))]
             ),
         }
+        mistakes["The input adds up in the state: the new x_t must take the place of x_(t-1)."] = [
+            D + sum(early[:k]) for k in range(8)
+        ]
         hint = f"With {what}: V W should be D, and V R^k W should be C A^(k-1) B."
         close(found, right, hint, mistakes=mistakes)
     passed("5.5")
