@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+KERNELS := .venv/kernels
 STARTED = started=$$(date +%s)
 ELAPSED = echo "$@: $$(( $$(date +%s) - started )) s"
 
@@ -19,10 +20,13 @@ $(READY): requirements.txt pyproject.toml
 	@$(STARTED); $(PYTHON) -m venv .venv && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt && touch $@ && $(ELAPSED)
 
-book: $(READY)  ## build the book from its stored outputs and print the page to open
+$(KERNELS): $(READY) $(wildcard minigrad/compiled/*.py minigrad/recurrent/kernels/*.py)
+	@$(BIN)/python -m minigrad.compiled && touch $@
+
+book: $(KERNELS)  ## build the book from its stored outputs and print the page to open
 	@$(BIN)/unrolled book
 
-test: $(READY)  ## run every test
+test: $(KERNELS)  ## run every test
 	@$(STARTED); $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup; status=$$?; $(ELAPSED); exit $$status
 
 execute: $(READY)  ## run every notebook again and store its outputs

@@ -22,6 +22,7 @@ def requirements(name):
 def test_requirements_are_the_extras_of_a_reader():
     assert requirements("requirements.txt") == {
         *PROJECT["dependencies"],
+        *EXTRAS["jit"],
         *EXTRAS["plot"],
         *EXTRAS["book"],
         *EXTRAS["test"],
