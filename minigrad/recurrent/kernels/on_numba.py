@@ -535,8 +535,10 @@ class Layout:
         by_units = self.B <= FEW and self.width >= MANY
         items = -(-self.width // self.wide) if by_units else self.B
         parts = threads.parts(items, work)
+        parties = parts if by_units else 1
         barrier = np.zeros(1, np.int64)
-        threads.share(steps, items, parts, *args, self.T, self.B, self.width, barrier, parts if by_units else 1)
+        items = items if parties > 1 else self.B  # a single party counts sequences
+        threads.share(steps, items, parts, *args, self.T, self.B, self.width, barrier, parties)
 
     def packed(self, W, order):
         out = room(len(order), W.shape[1], dtype=self.dtype)
