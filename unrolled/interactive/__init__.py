@@ -2,14 +2,17 @@
 
 `show("graph")` at the end of a cell is a whole figure: picture, inputs, style and script in one piece of HTML. It works
 in the built book from a disk, in JupyterLab, Colab and JupyterLite, and from the output that a notebook stores. Without
-JavaScript the picture stays, with the numbers that minigrad gave it.
+JavaScript the picture stands still, with the numbers that minigrad gave it.
 
 A figure is a module `name.py` that draws it, and a script `name.js` whose `mount` gives it life: it changes numbers and
 lines of what Python drew, and draws nothing itself. `common.js` holds what the scripts share. Nothing has an id,
 so several figures on a page cannot meet, and the same call gives the same bytes.
 """
 
+import re
+from base64 import b64encode
 from collections.abc import Callable
+from html import escape
 from importlib.resources import files
 
 from minigrad.errors import OptionError
@@ -17,6 +20,8 @@ from unrolled.interactive import graph, one_pole
 from unrolled.interactive.parts import Drawing, join, tag
 
 FIGURES: dict[str, Callable[..., Drawing]] = {"graph": graph.draw, "one_pole": one_pole.draw}
+
+WHERE = "The figure moves where scripts run: in the built book, and in a notebook once its cell is run."
 
 
 class Interactive:
@@ -29,18 +34,20 @@ class Interactive:
         return f"An interactive figure: {self.drawing.title}. {self.drawing.summary}"
 
     def _repr_html_(self) -> str:
-        drawing = self.drawing
+        drawing, style = self.drawing, _read("style.css")
+        data = b64encode(_still(drawing, style).encode()).decode()
         return tag(
             "figure",
-            tag("style", _read("style.css")),
-            # Where a viewer takes style and script away, this sentence shows; the style hides it.
-            tag("p", repr(self) + " It moves in the built book and in a notebook that you run.", class_="un-bare"),
-            tag("div", drawing.body, class_=f"un-body un-{self.name}"),
+            tag("style", style),
+            # What stays where no script runs. JupyterLab takes away style, script and SVG elements until a
+            # notebook is trusted, and GitHub has its own list; an image and a sentence remain.
+            f'<img class="un-still" alt="{escape(repr(self))}" src="data:image/svg+xml;base64,{data}">',
+            tag("p", f"{drawing.summary} {WHERE}", class_="un-still"),
+            tag("script", drawing.body, type="text/html"),
             tag("figcaption", tag("strong", drawing.title + ". "), drawing.caption),
             tag("script", _script(self.name)),
             class_="unrolled-interactive",
             data_figure=self.name,
-            data_lm_suppress_shortcuts="true",  # in JupyterLab the arrow keys are the figure's
         )
 
 
@@ -55,6 +62,26 @@ def show(name: str, **settings: float | str) -> Interactive:
     if name not in FIGURES:
         raise OptionError(f"there is no interactive figure {name!r}; there are {', '.join(FIGURES)}")
     return Interactive(name, FIGURES[name](**settings))
+
+
+def _still(drawing: Drawing, style: str) -> str:
+    """Return the pictures side by side, two in a row, as one SVG file."""
+    sizes = [tuple(map(float, re.search(r'viewBox="0 0 (\S+) (\S+)"', svg).groups())) for svg in drawing.pictures]
+    wide, high = max(w for w, _ in sizes) + 10, max(h for _, h in sizes) + 6
+    placed = []
+    for k, svg in enumerate(drawing.pictures):
+        moved = f'<g transform="translate({k % 2 * wide:g} {k // 2 * high:g})">'
+        placed.append(re.sub("<svg [^>]*>", moved, svg).replace("</svg>", "</g>"))
+    width, height = wide * min(len(sizes), 2), high * -(-len(sizes) // 2)
+    return tag(
+        "svg",
+        tag("style", style),
+        tag("g", '<rect width="100%" height="100%" fill="var(--un-paper)"/>', *placed, class_="unrolled-interactive"),
+        xmlns="http://www.w3.org/2000/svg",
+        viewBox=f"0 0 {width:g} {height:g}",
+        width=f"{width:g}",
+        height=f"{height:g}",
+    )
 
 
 def _read(name: str) -> str:

@@ -49,9 +49,14 @@ function axes(figure, name) {
 function start(name, mount) {
   for (const figure of all(document, `.unrolled-interactive[data-figure="${name}"]:not([data-live])`)) {
     figure.dataset.live = "";
+    const body = figure.querySelector('script[type="text/html"]').textContent;
+    figure.querySelector("figcaption").before(...new DOMParser().parseFromString(body, "text/html").body.childNodes);
+    for (const still of all(figure, ".un-still")) still.remove();
     const form = figure.querySelector("form");
     form.addEventListener("submit", event => event.preventDefault());
     form.hidden = false;
+    // Else JupyterLab takes the arrow keys, and letters, for its own.
+    for (const control of form.elements) control.dataset.lmSuppressShortcuts = "true";
     mount(figure, form);
   }
 }

@@ -158,7 +158,8 @@ def draw(scene: str = "order", **leaves: float) -> Drawing:
     return Drawing(
         title="One backward sweep, step by step",
         summary=drawn[0][1],
-        body=controls + "".join(html for html, _ in drawn),
+        pictures=[drawn[0][2]],
+        body=controls + "".join(html for html, *_ in drawn),
         caption="Each node stands at its tick, the results below their operands. "
         "A sweep takes one node after the other from the agenda, and what it hands on adds to the cotangents "
         "of its operands. Newest first climbs from tick to tick, and every cotangent is complete when it is handed on. "
@@ -167,8 +168,8 @@ def draw(scene: str = "order", **leaves: float) -> Drawing:
     )
 
 
-def _scene(name: str, leaves: Mapping[str, float], hidden: bool) -> tuple[str, str]:
-    """Return a scene as minigrad computes it, its sweep over, and its numbers in a sentence."""
+def _scene(name: str, leaves: Mapping[str, float], hidden: bool) -> tuple[str, str, str]:
+    """Return a scene as minigrad computes it, its sweep over; its numbers in a sentence; its picture."""
     scene = SCENES[name]
     values = {**scene.leaves, **leaves}
     nodes = scene.make(**{leaf: Value(x) for leaf, x in values.items()})
@@ -196,7 +197,7 @@ def _scene(name: str, leaves: Mapping[str, float], hidden: bool) -> tuple[str, s
     slopes = ", ".join(f"d{root}/d{leaf} = {number(visits[leaf][0])}" for leaf in scene.leaves)
     at = ", ".join(f"{leaf} = {x:g}".replace("-", "−") for leaf, x in values.items())
     summary = f"At {at}: {root} = {number(end.data)}, {slopes}."
-    return tag("div", picture, ledger, class_="un-scene", data_scene=name, hidden=hidden), summary
+    return tag("div", picture, ledger, class_="un-scene", data_scene=name, hidden=hidden), summary, picture
 
 
 def _clock(scene: Scene, ticks: int) -> str:

@@ -104,6 +104,7 @@ def draw(
         title="Move the pole",
         summary=f"{KINDS[kind].removesuffix(' r').capitalize()}, {place}: {verdict}"
         + (f", half-life {fade[0]}." if fade[0] != "–" else "."),
+        pictures=panels,
         body=form + tag("div", *panels, class_="un-panels") + numbers,
         caption="The filter <i>h<sub>t</sub></i> = <i>r h</i><sub><i>t</i>−1</sub> + (1 − <i>r</i>) "
         "<i>x<sub>t</sub></i>, or with a pair of poles two such units that turn into each other. The nearer a pole "

@@ -9,10 +9,11 @@ from minigrad.errors import OptionError
 
 @dataclass(frozen=True)
 class Drawing:
-    """A figure before its style and its script: what it shows in words, and its HTML."""
+    """A figure before its style and its script: what it shows in words, its pictures, and the HTML they live in."""
 
     title: str
     summary: str
+    pictures: list[str]
     body: str
     caption: str
 
