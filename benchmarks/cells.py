@@ -45,9 +45,8 @@ def training_data(B: int, T: int, I: int, H: int) -> tuple:  # noqa: E741
 def minigrad(kernels: str, kind: str, *size: int, dtype: str = "float32") -> Calls:
     """minigrad's layers with "numba" or "numpy" kernels, or "composed" node by node."""
     import minigrad as mg
-    from minigrad import set_kernels
+    from minigrad import set_kernels, set_num_threads
     from minigrad.nn import rnn as layers
-    from minigrad.recurrent.kernels.threads import set_num_threads
 
     if kernels == "composed":
         for name in ("elman_sequence", "gru_sequence", "lstm_sequence"):

@@ -68,7 +68,7 @@ def minigrad() -> Callable:
 def minigrad_layer() -> Callable:
     """The layer nn.RNN, whose inputs of all steps are weighed in one product."""
     import minigrad as mg
-    from minigrad.recurrent.kernels.threads import set_num_threads
+    from minigrad import set_num_threads
 
     set_num_threads(1)
     x, *weights = data()
