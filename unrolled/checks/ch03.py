@@ -155,7 +155,8 @@ def check_4(gradients: Callable) -> None:
 
     W, b, V, b_y = given
     h = np.tanh(x @ W.T + b)
-    u_bar = (mg.softmax(h @ V.T + b_y) - d) / B
+    y = mg.softmax(h @ V.T + b_y)
+    u_bar = (y - d) / B
 
     def parts(u_bar: np.ndarray, slope: object, total: Callable = np.sum) -> np.ndarray:
         a_bar = u_bar @ V * slope
@@ -180,6 +181,7 @@ def check_4(gradients: Callable) -> None:
         "A bias acts in every row: its gradient is the sum over the batch. (The mean's 1 / B is already in y - d.)": (
             parts(u_bar, 1 - h**2, np.mean)
         ),
+        "y - d is the gradient at u already: the slope of the softmax is in it.": parts(u_bar * y * (1 - y), 1 - h**2),
         "The slope of tanh is 1 - h^2, with h squared.": parts(u_bar, 1 - h),
     }
     answer = gradients(x, d, *given)
@@ -234,7 +236,11 @@ def check_5(largest_rate: Callable) -> None:
         }
         with np.errstate(all="ignore"):
             answer = largest_rate(bowl, mu)
-        value = float(np.asarray(answer)) if np.ndim(answer) == 0 and answer is not None else np.nan
+        check(answer is not None, "The answer is None: does the function return its result?")
+        check(
+            np.ndim(answer) == 0, "Return one number: the rate is the same in all directions, and has to suit them all."
+        )
+        value = float(answer)
         settles = all(_settles(e, 0.99 * value, mu) for e in eigenvalues) if np.isfinite(value) and value > 0 else False
         seen = "is stable just below it, and also well above" if settles else "runs away already below it"
         hint = f"Eigenvalues {eigenvalues}, mu = {mu}: with your limit the simulated bowl {seen}."
@@ -317,6 +323,7 @@ def check_7(shares: dict) -> None:
     hint = "the root of the number of inputs?"
     if table[5.0].mean() > table[1.0].mean():
         hint = "the root of the number of inputs, and not by the number itself?"
+    hint += " (And are there 300 updates of SGD at rate 0.1?)"
     check(table[1.0].mean() > 0.7, f"Gain 1 hardly learns. Is each weight matrix divided by {hint}")
     check(
         table[0.2].mean() < 0.2,
