@@ -15,6 +15,8 @@ def _kept(pairs: list, k1: int, way: str = "") -> list:
     rules = {
         "": lambda t, k: k <= t and (t - 1) // k1 == (k - 1) // k1,
         "future": lambda t, k: (t - 1) // k1 == (k - 1) // k1,
+        "wide": lambda t, k: t - k < k1,
+        "all": lambda t, k: k <= t,
         "window": lambda t, k: 0 <= t - k < k1,
         "from 0": lambda t, k: k <= t and t // k1 == k // k1,
         "cut": lambda t, k: k <= t and (t - 1) // k1 != (k - 1) // k1,
@@ -28,12 +30,15 @@ def check_1(kept: Callable) -> None:
     pairs = [(t, k) for t in range(1, 13) for k in range(1, 13)]
     hints = {
         "future": "An error never reaches a later step: where k > t there is nothing to keep.",
+        "wide": "An error never reaches a later step, and in pieces the reach ends where the piece starts.",
+        "all": "Nothing is cut: an error must not reach the pieces before its own.",
         "window": "That is a sliding window, in which each error reaches back k1 steps. In pieces the reach ends where "
         "the piece starts, however close that is.",
         "from 0": "Steps are counted from 1, so the first piece ends with step k1; t // k1 changes one step too early.",
         "cut": "That keeps what the cut removes.",
         "last": "The last piece only: every piece has a backward pass of its own.",
     }
+    check(kept(1, 1, 3) is not None, "The answer is None: does the function return its result?")
     for k1 in 3, 1, 4, 7:
         found = [bool(kept(t, k, k1)) for t, k in pairs]
         if found != _kept(pairs, k1):
@@ -54,7 +59,10 @@ def check_2(step_back: Callable) -> None:
     h, R = np.tanh(rng.standard_normal((2, 4))), rng.standard_normal((4, 4))
     dh, slope = own + da_next @ R, 1 - h**2
     kept = [own.copy(), da_next.copy(), h.copy(), R.copy()]
-    answer = step_back(own, da_next, h, R)
+    try:
+        answer = step_back(own, da_next, h, R)
+    except ValueError as error:
+        raise CheckFailed(f"{error}. A row is a sequence, so R stands on the right of da_next.") from None
     check(
         all(np.array_equal(a, b) for a, b in zip(kept, (own, da_next, h, R), strict=True)),
         "The function writes into its arguments; in the loop that would spoil the other steps. Make new arrays.",

@@ -114,6 +114,7 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("6.1", "counts from 0", kept("k <= t and t // k1 == k // k1"), "counted from 1"),
     Misconception("6.1", "what the cut removes", kept("k <= t and (t - 1) // k1 != (k - 1) // k1"), "removes"),
     Misconception("6.2", "R transposed once too often", back("own + da_next @ R.T"), "da_next @ R"),
+    Misconception("6.2", "copies the equation", back("own + R.T @ da_next"), "on the right of da_next"),
     Misconception("6.2", "forgets the own output", back("da_next @ R"), "own is missing"),
     Misconception("6.2", "forgets the next step", back("own"), "next step is missing"),
     Misconception("6.2", "slope at the activated value", back(da="dh * (1 - np.tanh(h)**2)"), "already tanh"),
