@@ -7,6 +7,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+GIVE_UP = 2**62  # in the counter: a thread has failed, and nobody waits for it
 PATIENCE = 1000  # looks at the counter before a thread offers its core to another
 
 
@@ -48,7 +49,10 @@ def wait(counter, parties):
     """Return when all `parties` threads have called this as often as the caller; counter[0] counts the calls."""
     if parties == 1:
         return
-    goal = (add_one(counter) // parties + 1) * parties
+    calls = add_one(counter)
+    if calls >= GIVE_UP:
+        return
+    goal = (calls // parties + 1) * parties
     looks = 0
     while look(counter) < goal:
         looks += 1

@@ -10,7 +10,7 @@ from numba import config, njit
 from numba.core import event
 
 HERE = Path(__file__).parent
-SOURCES = [*sorted(HERE.glob("*.py")), HERE.parent / "updates.py", HERE.parent / "recurrent/kernels/on_numba.py"]
+SOURCES = [*sorted(HERE.glob("*.py")), HERE.parent / "updates.py", *sorted(HERE.parent.glob("recurrent/kernels/*.py"))]
 kernels = []
 
 

@@ -76,7 +76,8 @@ def update(rule, arrays, numbers):
         updates.rmsprop: (update_one, (RMSPROP,)),
         updates.adam: (update_two, ()),
     }[rule]
-    threads.share(run, vectors, threads.parts(vectors, 4 * p.size), *which, old, new, s)
+    parts = threads.parts(10 * p.size)
+    threads.together(parts, lambda k: run(*which, old, new, s, *threads.span(vectors, k, parts)))
     return tuple(a.reshape(p.shape) for a in new)
 
 

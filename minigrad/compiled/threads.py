@@ -4,14 +4,13 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 
 from minigrad.errors import OptionError
 
-WORTH = 2e6  # multiply-adds below which waking another thread costs more than it saves
+WORTH = 1e7  # multiply-adds below which waking another thread costs more than it saves
 
 count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-pool, together = None, threading.Lock()
+pool, queue = None, threading.Lock()
 
 
 def get_num_threads() -> int:
@@ -32,31 +31,35 @@ def set_num_threads(n: int) -> None:
 
 def forget_pool() -> None:
     """Start anew in a forked process, which inherits no threads."""
-    global pool, together
-    pool, together = None, threading.Lock()
+    global pool, queue
+    pool, queue = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=forget_pool)
 
 
-def parts(items: int, work: float) -> int:
-    """Return into how many parts to divide some items whose work is counted in multiply-adds."""
-    return max(1, min(count, items)) if work > WORTH else 1
+def parts(work: float) -> int:
+    """Return how many threads should share some work, counted in multiply-adds."""
+    return count if work > WORTH else 1
 
 
-def share(function: Callable, items: int, parts: int, *args: object) -> None:
-    """Call function(*args, first, last) for that many parts of range(items), each on a thread of its own."""
+def span(items: int, k: int, parts: int) -> tuple[int, int]:
+    """Return where the k-th of some equal parts of range(items) begins and ends."""
+    return items * k // parts, items * (k + 1) // parts
+
+
+def together(parts: int, function: Callable) -> None:
+    """Call function(k) for k in range(parts), each on a thread of its own, all at the same time."""
     global pool
     if parts == 1:
-        return function(*args, 0, items)
-    edges = [items * k // parts for k in range(parts + 1)]
-    with together:  # parts that wait for each other must stand in the queue side by side
+        return function(0)
+    with queue:  # parts that wait for each other must stand in it side by side
         if pool is None or pool._max_workers < parts - 1:
             pool = ThreadPoolExecutor(parts - 1, thread_name_prefix="minigrad")
-        others = [pool.submit(function, *args, *ends) for ends in pairwise(edges[1:])]
+        others = [pool.submit(function, k) for k in range(1, parts)]
     try:
-        function(*args, *edges[:2])
+        function(0)
     finally:
         for other in others:
             other.result()
