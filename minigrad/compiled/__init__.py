@@ -49,7 +49,7 @@ def loaded() -> ModuleType | str:
         return "Numba is not installed; pip install 'unrolled[jit]' brings kernels that are several times as fast"
     try:
         return importlib.import_module("minigrad.compiled.pointwise")
-    except ImportError as error:  # a Numba that does not know this NumPy or this Python
+    except Exception as error:  # a Numba that does not know this NumPy or this Python, or that lacks its libraries
         return f"Numba cannot be imported ({error})"
 
 

@@ -13,8 +13,8 @@ def main() -> None:
     started = time.perf_counter()
     for dtype in "float32", "float64":
         x = Tensor(np.ones((2, 1, 1), dtype), requires_grad=True)
-        for layer in (nn.RNN, nn.GRU, nn.LSTM):
-            layer(1, 1, rng=0, dtype=dtype)(x)[0].sum().backward()
+        for layer, settings in ((nn.RNN, {}), (nn.GRU, {}), (nn.LSTM, {"peephole": True})):
+            layer(1, 1, rng=0, dtype=dtype, **settings)(x)[0].sum().backward()
         for make in (optim.SGD, optim.RMSprop, optim.Adam):
             weight = nn.Parameter(np.ones((LARGE, 1), dtype))
             embedding(np.zeros(LARGE, int), weight).sum().backward()

@@ -7,6 +7,8 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from minigrad.compiled.compiling import OPTIONS
+
 GIVE_UP = 2**62  # in the counter: a thread has failed, and nobody waits for it
 PATIENCE = 1000  # looks at the counter before a thread offers its core to another
 
@@ -44,7 +46,7 @@ def give_way(typing):
     return types.int32(), build
 
 
-@njit(nogil=True)
+@njit(**OPTIONS)
 def wait(counter, parties):
     """Return when all `parties` threads have called this as often as the caller; counter[0] counts the calls."""
     if parties == 1:

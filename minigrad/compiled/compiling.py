@@ -11,6 +11,9 @@ from numba.core import event
 
 HERE = Path(__file__).parent
 SOURCES = [*sorted(HERE.glob("*.py")), HERE.parent / "updates.py", *sorted(HERE.parent.glob("recurrent/kernels/*.py"))]
+# Without Python's lock; and without counting references to arrays, which took as long as the cells' arithmetic: so no
+# compiled function may make an array.
+OPTIONS = {"nogil": True, "_nrt": False}
 kernels = []
 
 
@@ -32,7 +35,7 @@ def kernel(function: Callable, **options: object) -> Callable:
     """Declare a compiled function that runs without Python's lock and whose machine code is kept."""
     before, config.CACHE_DIR = config.CACHE_DIR, str(FOLDER)
     try:
-        compiled = njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+        compiled = njit(cache=True, error_model="numpy", **OPTIONS, **options)(function)
     finally:
         config.CACHE_DIR = before
     kernels.append(compiled)

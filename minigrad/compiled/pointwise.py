@@ -9,11 +9,11 @@ from numba import njit
 
 from minigrad import updates
 from minigrad.compiled import threads
-from minigrad.compiled.compiling import kernel
+from minigrad.compiled.compiling import OPTIONS, kernel
 from minigrad.compiled.simd import BYTES, lanes, load, store
 
 descend, sgd, nesterov, rmsprop, adam = (
-    njit(nogil=True)(getattr(updates, name)) for name in ("descend", "sgd", "nesterov", "rmsprop", "adam")
+    njit(**OPTIONS)(getattr(updates, name)) for name in ("descend", "sgd", "nesterov", "rmsprop", "adam")
 )
 SGD, NESTEROV, RMSPROP = range(3)
 

@@ -101,6 +101,37 @@ def store(typing, array, at, value):
     return types.void(array, types.int64, value), build
 
 
+@intrinsic
+def turn(typing, source, at, row, target, to, target_row):
+    """Transpose a square of numbers, as many vectors as a vector has lanes, from one array to another.
+
+    Its rows lie `row` numbers apart from source[at] on, its columns become rows `target_row` apart from target[to] on.
+    Each round interleaves the first half of the vectors with the second half; as many rounds as a lane's number has
+    binary digits turn the square.
+    """
+    vector, i = Vector(source.dtype), types.int64
+    n = vector.lanes
+
+    def build(context, builder, signature, args):
+        source, at, row, target, to, target_row = args
+        mask = lambda start: ir.Constant(
+            ir.VectorType(ir.IntType(32), n), [k // 2 + start + k % 2 * n for k in range(n)]
+        )
+        places = lambda k, array, first, step: [
+            element(context, builder, signature.args[k], array, builder.add(first, builder.mul(step, INT(r))))
+            for r in range(n)
+        ]
+        vectors = [read(builder, vector, place) for place in places(0, source, at, row)]
+        for _ in range(n.bit_length() - 1):
+            pairs = list(zip(vectors[: n // 2], vectors[n // 2 :], strict=True))
+            vectors = [builder.shuffle_vector(a, b, mask(half)) for a, b in pairs for half in (0, n // 2)]
+        for place, value in zip(places(3, target, to, target_row), vectors, strict=True):
+            write(builder, vector, place, value)
+        return context.get_dummy_value()
+
+    return types.void(source, i, i, target, i, i), build
+
+
 # --- arithmetic, lane by lane ----------------------------------------------------------------------------------------
 
 

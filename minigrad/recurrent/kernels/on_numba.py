@@ -72,13 +72,13 @@ elman_loop, elman_loop_back = forward(elman_cell, multiply, COLUMNS), backward(e
 
 
 @kernel
-def elman_steps(f, a, states, R, mask, T, B, H, barrier, parties, first, last):
-    elman_loop(f, a, states, R, mask, T, B, H, barrier, parties, first, last)
+def elman_steps(f, a, states, R, mask, T, B, H, units, barrier, parties, first, last):
+    elman_loop(f, a, states, R, mask, T, B, H, units, barrier, parties, first, last)
 
 
 @kernel
-def elman_steps_back(f, saved, da, ds, g, R, mask, cut, T, B, H, barrier, parties, first, last):
-    elman_loop_back(f, saved, da, ds, g, R, mask, cut, T, B, H, barrier, parties, first, last)
+def elman_steps_back(f, saved, da, ds, g, R, mask, cut, T, B, H, units, barrier, parties, first, last):
+    elman_loop_back(f, saved, da, ds, g, R, mask, cut, T, B, H, units, barrier, parties, first, last)
 
 
 # --- LSTM ------------------------------------------------------------------------------------------------------------
@@ -170,13 +170,13 @@ lstm_loop, lstm_loop_back = forward(lstm_cell, multiply, 1), backward(lstm_cell_
 
 
 @kernel
-def lstm_steps(how, a, states, R, mask, T, B, H, barrier, parties, first, last):
-    lstm_loop(how, a, states, R, mask, T, B, H, barrier, parties, first, last)
+def lstm_steps(how, a, states, R, mask, T, B, H, units, barrier, parties, first, last):
+    lstm_loop(how, a, states, R, mask, T, B, H, units, barrier, parties, first, last)
 
 
 @kernel
-def lstm_steps_back(how, saved, da, ds, g, R, mask, cut, T, B, H, barrier, parties, first, last):
-    lstm_loop_back(how, saved, da, ds, g, R, mask, cut, T, B, H, barrier, parties, first, last)
+def lstm_steps_back(how, saved, da, ds, g, R, mask, cut, T, B, H, units, barrier, parties, first, last):
+    lstm_loop_back(how, saved, da, ds, g, R, mask, cut, T, B, H, units, barrier, parties, first, last)
 
 
 @kernel
@@ -230,13 +230,13 @@ gru_loop, gru_loop_back = forward(gru_cell, multiply3, 1), backward(gru_cell_bac
 
 
 @kernel
-def gru_steps(how, a, states, R, mask, T, B, H, barrier, parties, first, last):
-    gru_loop(how, a, states, R, mask, T, B, H, barrier, parties, first, last)
+def gru_steps(how, a, states, R, mask, T, B, H, units, barrier, parties, first, last):
+    gru_loop(how, a, states, R, mask, T, B, H, units, barrier, parties, first, last)
 
 
 @kernel
-def gru_steps_back(how, saved, da, ds, g, R, mask, cut, T, B, H, barrier, parties, first, last):
-    gru_loop_back(how, saved, da, ds, g, R, mask, cut, T, B, H, barrier, parties, first, last)
+def gru_steps_back(how, saved, da, ds, g, R, mask, cut, T, B, H, units, barrier, parties, first, last):
+    gru_loop_back(how, saved, da, ds, g, R, mask, cut, T, B, H, units, barrier, parties, first, last)
 
 
 # --- the contract of on_numpy.py -------------------------------------------------------------------------------------
@@ -295,7 +295,7 @@ def lstm_cell_of(spec):
 def lstm_panels(x, c, p, spec):
     """Return the layout, and what the cell needs: its spec, and the peepholes of i, f, o, 0 where there are none."""
     order = lstm_order(spec, c.shape[1], BYTES // x.itemsize)
-    layer = Panels(x, c.shape[1], order, order, len(order) // COLUMNS)
+    layer = Panels(x, c.shape[1], order, order, len(order) // COLUMNS, shared=spec.block_size > 1)
     peepholes = zeros(3, layer.width, dtype=x.dtype).reshape(3, -1)
     if spec.peepholes:
         peepholes[:, : layer.H] = p * np.array([[gate in spec.gates] for gate in "ifo"])
@@ -320,8 +320,8 @@ def lstm_backward(gs, outputs, saved, operands, needs, *, spec, mask):
         lstm_steps_back, how, saved, hs, g, (dh, dc), x, W, R, mask, wanted, cut=spec.truncate
     )
     db = layer.unvector(total, layer.inputs, b) if needs[5] else None
-    dp = None
-    if needs[6]:
+    dp = np.zeros_like(p) if needs[6] else None
+    if needs[6] and spec.peepholes:
         dp = zeros(3, layer.width, dtype=x.dtype)
         peephole_sums(da, cs, dp, layer.T, layer.B, layer.width, 0, layer.panels)
         dp = dp.reshape(3, -1)[:, : layer.H] * np.array([[gate in spec.gates] for gate in "ifo"], x.dtype)

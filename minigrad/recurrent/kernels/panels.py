@@ -12,18 +12,20 @@ sum is ever split, so results do not depend on the number of threads, to the las
 
 # ruff: noqa: ANN001, ANN201, ANN202 (compiled functions; the operands are the equations' letters)
 
+import functools
+
 import numpy as np
 from numba import njit
 
 from minigrad.compiled import threads
 from minigrad.compiled.barrier import GIVE_UP, wait
-from minigrad.compiled.compiling import kernel
-from minigrad.compiled.simd import BYTES, COLUMNS, ROWS, lanes, load, product, store
+from minigrad.compiled.compiling import OPTIONS, kernel
+from minigrad.compiled.simd import BYTES, COLUMNS, ROWS, lanes, load, product, store, turn
 from minigrad.compiled.threads import span
 from minigrad.compiled.workspace import room
 from minigrad.ops import unbroadcast
 
-inner = njit(nogil=True)  # compiled into the kernels that call it
+inner = functools.partial(njit, **OPTIONS)  # compiled into the kernels that call it
 
 
 # --- products --------------------------------------------------------------------------------------------------------
@@ -59,30 +61,66 @@ def strip(columns):
 multiply1, multiply2, multiply3, multiply = strip(1), strip(2), strip(3), strip(4)
 
 
+@inner
+def stand_together(order, at, L):
+    """Whether L packed rows from `at` on are L rows one after the other."""
+    for k in range(L):
+        if order[at + k] < 0 or order[at + k] != order[at] + k:
+            return False
+    return True
+
+
 @kernel
-def pack(W, order, packed, n, first, last):
-    """Lay the weights (rows, columns) out for the product W x: packed [panel][n][4 L], zeros where n exceeds columns.
+def pack(W, columns, order, packed, n, first, last):
+    """Lay flat weights (rows, columns) out for the product W x: packed [panel][n][4 L], zeros where n exceeds columns.
 
     `order` names the row of W that each of the packed rows is, -1 where there is none.
     """
-    wide = COLUMNS * lanes(packed)
-    for panel in range(first, last):
-        for c in range(wide):
-            row = order[panel * wide + c]
-            for k in range(n):
-                packed[(panel * n + k) * wide + c] = W[row, k] if row >= 0 and k < W.shape[1] else 0.0
+    L = lanes(packed)
+    wide = COLUMNS * L
+    for c in range(first * wide, last * wide, L):
+        row, at = order[c], (c // wide * n) * wide + c % wide
+        whole = columns // L * L if stand_together(order, c, L) else 0  # the rest number by number
+        for k in range(0, whole, L):
+            turn(W, row * columns + k, columns, packed, at + k * wide, wide)
+        for j in range(L):
+            row = order[c + j]
+            for k in range(whole, n):
+                packed[at + k * wide + j] = W[row * columns + k] if row >= 0 and k < columns else 0.0
 
 
 @kernel
-def pack_transposed(W, order, packed, first, last):
-    """Lay the weights (rows, n) out for the product with W': packed [panel of n][row as in order][4 L]."""
-    n, wide = W.shape[1], COLUMNS * lanes(packed)
+def unpack(packed, order, W, n, shared, first, last):
+    """Write packed weights [panel][n][4 L] to rows first to last of flat W (rows, n); add where cells share rows."""
+    L = lanes(packed)
+    wide = COLUMNS * L
+    for c in range(0, len(order), L):
+        row, at = order[c], (c // wide * n) * wide + c % wide
+        whole = n // L * L if stand_together(order, c, L) and first <= row and row + L <= last else 0
+        for k in range(0, whole, L):
+            turn(packed, at + k * wide, wide, W, row * n + k, n)
+        for j in range(L):
+            row = order[c + j]
+            if first <= row < last:
+                for k in range(whole, n):
+                    W[row * n + k] = packed[at + k * wide + j] + (W[row * n + k] if shared else 0.0)
+
+
+@kernel
+def pack_transposed(W, n, order, packed, first, last):
+    """Lay flat weights (rows, n) out for the product with W': packed [panel of n][row as in order][4 L]."""
+    L = lanes(packed)
+    wide = COLUMNS * L
     for panel in range(first, last):
-        here = min(wide, n - panel * wide)
         for j in range(len(order)):
             at, row = (panel * len(order) + j) * wide, order[j]
-            for c in range(wide):
-                packed[at + c] = W[row, panel * wide + c] if row >= 0 and c < here else 0.0
+            for c in range(0, wide, L):
+                column = panel * wide + c
+                if row >= 0 and column + L <= n:
+                    store(packed, at + c, load(W, row * n + column))
+                else:
+                    for k in range(L):
+                        packed[at + c + k] = W[row * n + column + k] if row >= 0 and column + k < n else 0.0
 
 
 @kernel
@@ -117,9 +155,9 @@ def back(da, steps, panels, W, out, init, start, stop, rows):
 
 
 @kernel
-def back_to_inputs(da, steps, panels, W, dx, width, first, last):
+def back_to_inputs(da, steps, panels, W, nothing, dx, width, first, last):
     """Write W' da of the steps from first to last into dx (steps, width), all of them after the loop."""
-    at, nothing = first * COLUMNS * lanes(da), np.zeros(width, da.dtype)
+    at = first * COLUMNS * lanes(da)
     back((da, at), steps, panels, W, (dx, first * width, width), (nothing, 0, 0), 0, width, last - first)
 
 
@@ -127,14 +165,15 @@ CHUNK = 128  # steps whose da of one panel stay in the first cache
 
 
 @kernel
-def outer_products(da, steps, v, n, row, dW, first, last):
+def outer_products(da, steps, v, n, row, nothing, dW, first, last):
     """Sum the outer products of v_t (n, in rows of length `row`) and da_t into dW [panel][n][4 L], by panel."""
     wide = COLUMNS * lanes(da)
     for start in range(0, steps, CHUNK):
         count = min(CHUNK, steps - start)
         for panel in range(first, last):
             here = (dW, panel * n * wide, wide)
-            multiply(n, here, here, (v, start * row, 1, row, 1, 0, count), (da, (panel * steps + start) * wide, wide))
+            init = here if start else (nothing, 0, 0)
+            multiply(n, here, init, (v, start * row, 1, row, 1, 0, count), (da, (panel * steps + start) * wide, wide))
 
 
 @kernel
@@ -147,18 +186,6 @@ def sums(da, steps, db, first, last):
         for step in range(steps):
             total = total + load(da, (panel * steps + step) * COLUMNS * L + c)
         store(db, vector * L, total)
-
-
-@kernel
-def unpack(packed, order, W, first, last):
-    """Add packed weights [panel][n][4 L] to the rows of W (rows, n) from first to last; cells may share a row."""
-    n, wide = W.shape[1], COLUMNS * lanes(packed)
-    for j in range(len(order)):
-        row = order[j]
-        if first <= row < last:
-            at = j // wide * n * wide + j % wide
-            for k in range(n):
-                W[row, k] += packed[at + k * wide]
 
 
 @kernel
@@ -182,11 +209,11 @@ def forward(cell, multiply, vectors):
     """Return the loop over all steps of a cell, whose panels hold `vectors` vectors of units.
 
     The product fills the rows of a panel with pre-activations, and `cell` turns each row into the next state. `states`
-    begins with h; H counts the padding too.
+    begins with h; H counts the padding too, `units` does not.
     """
 
     @inner
-    def run(how, a, states, R, mask, T, B, H, barrier, parties, first, last):
+    def run(how, a, states, R, mask, T, B, H, units, barrier, parties, first, last):
         L, hs = lanes(a), states[0]
         wide, size = COLUMNS * L, vectors * L
         low, high, start, stop = portion(parties, first, last, B, H, wide)
@@ -200,6 +227,8 @@ def forward(cell, multiply, vectors):
                 for b in range(low, high):
                     step = t * B + b
                     cell(how, a, at, states, step * H + j, (step + B) * H + j, j, len(mask) and not mask[step])
+                    for k in range(max(j, units), j + size):  # weight 0 times an infinite number is not 0
+                        hs[(step + B) * H + k] = 0.0
                     at += wide
             wait(barrier, parties)
 
@@ -214,7 +243,7 @@ def backward(cell_back, vectors):
     """
 
     @inner
-    def run(how, saved, da, ds, g, R, mask, cut, T, B, H, barrier, parties, first, last):
+    def run(how, saved, da, ds, g, R, mask, cut, T, B, H, units, barrier, parties, first, last):
         L, dh = lanes(da), ds[0]
         wide, size = COLUMNS * L, vectors * L
         low, high, start, stop = portion(parties, first, last, B, H, wide)
@@ -225,6 +254,9 @@ def backward(cell_back, vectors):
                     step = t * B + b
                     ended = len(mask) and not mask[step]
                     cell_back(how, saved, da, at, ds, b * H + j, g, step * H + j, (step + B) * H + j, j, ended)
+                    for k in range(max(j, units) - j, size):
+                        for row in range(at + k, at + wide, size):
+                            da[row] = 0.0
                     at += wide
             wait(barrier, parties)
             if not cut:
@@ -246,7 +278,12 @@ def zeros(*shape, dtype):
 
 def flat(a):
     """Return the numbers of a in their order."""
-    return np.ascontiguousarray(a).reshape(-1)
+    return settled(a).reshape(-1)
+
+
+def settled(a):
+    """Return a with its numbers side by side, and writable: for read-only arrays Numba would compile all anew."""
+    return np.require(a, requirements="CW")
 
 
 def padded(a, width):
@@ -276,13 +313,14 @@ FEW, MANY = 4, 128  # up to FEW sequences of at least MANY units, threads share 
 class Panels:
     """How the numbers of one call lie, x (T, B, n) and H units padded to `width`; and its two passes.
 
-    `inputs` and `recurrent` say which row of W and of R each of the packed rows is, -1 for none.
+    `inputs` and `recurrent` say which row of W and of R each of the packed rows is, -1 for none; `shared` that some row
+    is several.
     """
 
-    def __init__(self, x, H, inputs, recurrent, width):
+    def __init__(self, x, H, inputs, recurrent, width, shared=False):
         self.T, self.B, self.n = x.shape
         self.H, self.width, self.dtype, self.steps = H, width, x.dtype, self.T * self.B
-        self.inputs, self.recurrent = inputs, recurrent
+        self.inputs, self.recurrent, self.shared = inputs, recurrent, shared
         self.L = BYTES // x.itemsize
         self.wide = COLUMNS * self.L
         self.panels = len(inputs) // self.wide
@@ -334,19 +372,12 @@ class Panels:
     def share(self, work):
         """Call work(k, wait) for every part of a pass, each on a thread; wait() returns when all have called it."""
         self.barrier = barrier = np.zeros(1, np.int64)
-
-        def part(k):
-            try:
-                work(k, lambda: meet(barrier, self.parts))
-            except BaseException:  # the others must not wait for this one
-                barrier[0] = GIVE_UP
-                raise
-
-        threads.together(self.parts, part)
+        part = lambda k: work(k, lambda: meet(barrier, self.parts))
+        threads.together(self.parts, part, give_up=lambda: barrier.fill(GIVE_UP))
 
     def loop(self, k):
         """Return the last arguments of a loop over time: its sizes, and which sequences or units are part k's."""
-        sizes = self.T, self.B, self.width, self.barrier
+        sizes = self.T, self.B, self.width, self.H, self.barrier
         if self.by_units:
             return *sizes, self.parts, *span(-(-self.width // self.wide), k, self.parts)
         return *sizes, 1, *span(self.B, k, self.parts)
@@ -355,12 +386,12 @@ class Panels:
         """Run a layer over all steps, which fills the states; return the gates, for the pass back."""
         rows, a = len(self.inputs), self.room(self.panels, self.steps, self.wide)
         packed_W, packed_R = self.room(rows, self.n), self.room(rows, self.width)
-        x, W, R, mask = flat(x), np.ascontiguousarray(W), np.ascontiguousarray(R), ends(mask)
+        x, W, R, mask = flat(x), flat(W), flat(R), ends(mask)
 
         def work(k, wait):
             mine = span(self.panels, k, self.parts)
-            pack(W, self.inputs, packed_W, self.n, *mine)
-            pack(R, self.recurrent, packed_R, self.width, *mine)
+            pack(W, self.n, self.inputs, packed_W, self.n, *mine)
+            pack(R, self.H, self.recurrent, packed_R, self.width, *mine)
             wait()
             weigh(x, self.n, packed_W, b, a, self.steps, *span(self.steps, k, self.parts))
             wait()
@@ -378,37 +409,41 @@ class Panels:
         across = lambda size: -(-size // self.wide)
         back_W, back_R = (self.room(across(size), rows, self.wide) for size in (self.n, self.width))
         x_width = -(-self.n // self.L) * self.L
-        dx = self.room(self.steps, x_width) if needs[0] else None
-        packed_dW = zeros(rows, self.n, dtype=self.dtype) if needs[1] else None
-        packed_dR = zeros(rows, self.H, dtype=self.dtype) if needs[2] else None
-        dW, dR = (np.zeros(w.shape, self.dtype) if need else None for w, need in ((W, needs[1]), (R, needs[2])))
+        nothing, dx = zeros(max(x_width, self.wide), dtype=self.dtype), None
+        if needs[0]:
+            dx = np.empty(x.size, self.dtype) if x_width == self.n else self.room(self.steps, x_width)
+        packed_dW = self.room(rows, self.n) if needs[1] else None
+        packed_dR = self.room(rows, self.H) if needs[2] else None
+        new = np.zeros if self.shared else np.empty
+        dW, dR = (new(w.shape, self.dtype) if need else None for w, need in ((W, needs[1]), (R, needs[2])))
         total = zeros(rows, dtype=self.dtype) if needs[3] else None
-        x, W, R, mask = flat(x), np.ascontiguousarray(W), np.ascontiguousarray(R), ends(mask)
+        x, W, R, mask = flat(x), flat(W), flat(R), ends(mask)
 
         def work(k, wait):
             mine = lambda items: span(items, k, self.parts)
             panels = mine(self.panels)
-            pack_transposed(R, self.recurrent, back_R, *mine(across(self.width)))
+            pack_transposed(R, self.H, self.recurrent, back_R, *mine(across(self.width)))
             if needs[0]:
-                pack_transposed(W, self.inputs, back_W, *mine(across(self.n)))
+                pack_transposed(W, self.n, self.inputs, back_W, *mine(across(self.n)))
             wait()
             steps_back(how, saved, da, ds, g, back_R, mask, cut, *self.loop(k))
             wait()
             if needs[0]:
-                back_to_inputs(da, self.steps, self.panels, back_W, dx, x_width, *mine(self.steps))
+                back_to_inputs(da, self.steps, self.panels, back_W, nothing, dx, x_width, *mine(self.steps))
             if needs[1]:
-                outer_products(da, self.steps, x, self.n, self.n, packed_dW, *panels)
+                outer_products(da, self.steps, x, self.n, self.n, nothing, packed_dW, *panels)
             if needs[2]:
-                outer_products(da, self.steps, hs, self.H, self.width, packed_dR, *panels)
+                outer_products(da, self.steps, hs, self.H, self.width, nothing, packed_dR, *panels)
             if needs[3]:
                 sums(da, self.steps, total, *panels)
             wait()
             if needs[1]:
-                unpack(packed_dW, self.inputs, dW, *mine(len(dW)))
+                unpack(packed_dW, self.inputs, dW.reshape(-1), self.n, self.shared, *mine(len(dW)))
             if needs[2]:
-                unpack(packed_dR, self.recurrent, dR, *mine(len(dR)))
+                unpack(packed_dR, self.recurrent, dR.reshape(-1), self.H, self.shared, *mine(len(dR)))
 
         self.share(work)
         if needs[0]:
-            dx = dx.reshape(self.T, self.B, x_width)[..., : self.n].copy()  # in memory of its own
+            dx = dx.reshape(self.T, self.B, x_width)
+            dx = dx if x_width == self.n else dx[..., : self.n].copy()
         return da, dx, dW, dR, total
