@@ -130,11 +130,11 @@ def check_3(rules: Callable) -> None:
     passed("2.3")
 
 
-def leaky_sum(x: np.ndarray, leak: float) -> np.ndarray:
-    """Return y_t = leak y_(t-1) + x_t."""
+def leaky_sum(x: np.ndarray, keep: float) -> np.ndarray:
+    """Return y_t = keep y_(t-1) + x_t."""
     y, last = np.zeros_like(x), 0.0
     for t, x_t in enumerate(x):
-        last = leak * last + x_t
+        last = keep * last + x_t
         y[t] = last
     return y
 
@@ -142,37 +142,37 @@ def leaky_sum(x: np.ndarray, leak: float) -> np.ndarray:
 def check_4(leaky_rule: Callable) -> None:
     """The transpose of the leaky sum, against central differences."""
     rng = np.random.default_rng(0)
-    for shape, leak in ((6,), 0.7), ((5, 2), -0.4), ((1,), 0.5), ((4,), 1.0), ((6,), 1.3):
+    for shape, keep in ((6,), 0.7), ((5, 2), -0.4), ((1,), 0.5), ((4,), 1.0), ((6,), 1.3):
         x, g = rng.standard_normal((2, *shape))
         numeric, eps = np.zeros(shape), 1e-4
         for at in np.ndindex(shape):
             step = np.zeros(shape)
             step[at] = eps
-            numeric[at] = (g * (leaky_sum(x + step, leak) - leaky_sum(x - step, leak))).sum() / (2 * eps)
-        right = leaky_sum(g[::-1], leak)[::-1]
+            numeric[at] = (g * (leaky_sum(x + step, keep) - leaky_sum(x - step, keep))).sum() / (2 * eps)
+        right = leaky_sum(g[::-1], keep)[::-1]
         assert np.allclose(right, numeric, rtol=0, atol=1e-8)
         after = np.concatenate([g[1:], np.zeros((1, *shape[1:]))])
         mistakes = {
             "That runs forward. x_t acts on y_t and on all that come later, so its cotangent comes from later steps.": (
-                leaky_sum(g, leak)
+                leaky_sum(g, keep)
             ),
-            "The right direction, but nothing leaks: what comes back from a step later is multiplied by the leak.": (
+            "The right direction, but nothing leaks: what comes back from a step later is multiplied by alpha.": (
                 leaky_sum(g[::-1], 1.0)[::-1]
             ),
             "x_t acts on later steps as well, through y_t: those cotangents come back, too.": g,
-            "Only the next step comes back. The one after it depends on x_t, too, with the leak squared, and so on.": (
-                g + leak * after
+            "Only the next step comes back. The one after it depends on x_t, too, with alpha squared, and so on.": (
+                g + keep * after
             ),
-            "The leak counts the steps between, t - s; you took it to the power of t.": np.array(
-                [sum(leak**t * g[t] for t in range(s, len(g))) for s in range(len(g))]
+            "The power of alpha counts the steps between, t - s; you took the power t.": np.array(
+                [sum(keep**t * g[t] for t in range(s, len(g))) for s in range(len(g))]
             ),
-            "One leak too many: x_t enters y_t itself with the factor 1.": leak * right,
+            "One alpha too many: x_t enters y_t itself with the factor 1.": keep * right,
             "What comes from outside, g[t], is missing: you return only what comes back from later steps.": right - g,
         }
         given = g.copy()
-        found = leaky_rule(g, leak)
+        found = leaky_rule(g, keep)
         untouched = (g == given).all()
-        close(found, right, f"Wrong for g of shape {shape} and a leak of {leak}.", mistakes=differing(mistakes, right))
+        close(found, right, f"Wrong for g of shape {shape} and alpha = {keep}.", mistakes=differing(mistakes, right))
         check(untouched, "The values are right, but the rule wrote into g, which others may still need.")
     passed("2.4")
 

@@ -205,16 +205,16 @@ def _leaky(
     hs, cs = [h_0], [h_0]
     for x_t in x:
         cs.append(np.tanh(x_t @ W.T + hs[-1] @ R.T + b))
-        hs.append(leak * hs[-1] + (1 - leak) * cs[-1])
+        hs.append((1 - leak) * hs[-1] + leak * cs[-1])
     dW, dR, db, dleak = np.zeros_like(W), np.zeros_like(R), np.zeros_like(b), 0.0
     dh = da = np.zeros_like(h_0)
     for t in range(len(x), 0, -1):
-        dh = own[t - 1] + da @ R + (0 if way == "no leak" else leak * dh)
+        dh = own[t - 1] + da @ R + (0 if way == "no leak" else (1 - leak) * dh)
         slope = 1 - (hs[t] if way == "slope at h" else cs[t]) ** 2
-        da = dh * slope * (1 if way == "no factor" else 1 - leak)
+        da = dh * slope * (1 if way == "no factor" else leak)
         dW, dR, db = dW + da.T @ x[t - 1], dR + da.T @ hs[t - 1], db + da.sum(axis=0)
-        kept = {"leak: old state only": hs[t - 1], "leak: new part only": -cs[t]}
-        dleak += (dh * kept.get(way, hs[t - 1] - cs[t])).sum()
+        kept = {"leak: old state only": -hs[t - 1], "leak: new part only": cs[t]}
+        dleak += (dh * kept.get(way, cs[t] - hs[t - 1])).sum()
     return [dW, dR, db, dleak]
 
 
@@ -222,13 +222,13 @@ def check_5(leaky_gradients: Callable) -> None:
     """The leaky net's gradients, against the engine and central differences."""
     rng = np.random.default_rng(2)
     x, h_0, own = rng.standard_normal((5, 2, 3)), rng.standard_normal((2, 4)), rng.standard_normal((5, 2, 4))
-    W, R, b, leak = *(rng.uniform(-1, 1, size) for size in ((4, 3), (4, 4), 4)), 0.7
+    W, R, b, leak = *(rng.uniform(-1, 1, size) for size in ((4, 3), (4, 4), 4)), 0.3
     nodes = [Tensor(v, "float64", requires_grad=True) for v in (W, R, b, leak)]
 
     def loss(W: Tensor, R: Tensor, b: Tensor, leak: Tensor) -> Tensor:
         h, L = Tensor(h_0, "float64"), 0.0
         for x_t, own_t in zip(x, own, strict=True):
-            h = leak * h + (1 - leak) * tanh(x_t @ W.T + h @ R.T + b)
+            h = (1 - leak) * h + leak * tanh(x_t @ W.T + h @ R.T + b)
             L = L + (h * own_t).sum()
         return L
 
@@ -241,11 +241,11 @@ def check_5(leaky_gradients: Callable) -> None:
         isinstance(answer, tuple | list) and len(answer) == 4, "Return four things: dL/dW, dL/dR, dL/db and dL/dleak."
     )
     hints = {
-        "no leak": "The state has a third use: h_(t+1) contains leak * h_t directly, beside what goes through R.",
+        "no leak": "The state has a third use: h_(t+1) contains (1 - leak) * h_t directly, beside what goes through R.",
         "slope at h": "1 - h^2 is the slope only where h = tanh(a). Here h is a mixture: keep tanh(a_t) and use that.",
-        "no factor": "a_t enters h_t with the factor 1 - leak, which its cotangent must contain.",
-        "leak: old state only": "leak enters h_t twice, with h_(t-1) and, through 1 - leak, with -tanh(a_t).",
-        "leak: new part only": "leak enters h_t twice, with h_(t-1) and, through 1 - leak, with -tanh(a_t).",
+        "no factor": "a_t enters h_t with the factor leak, which its cotangent must contain.",
+        "leak: old state only": "leak enters h_t twice, with tanh(a_t) and, through 1 - leak, with -h_(t-1).",
+        "leak: new part only": "leak enters h_t twice, with tanh(a_t) and, through 1 - leak, with -h_(t-1).",
     }
     wrong = {way: _leaky(x, h_0, own, W, R, b, leak, way) for way in hints}
     for k, name in enumerate(("dL/dW", "dL/dR", "dL/db", "dL/dleak")):

@@ -19,7 +19,7 @@ def leaky(step: str, order: str = "reversed(range(len(g)))", result: str = "bar_
     body = "\n".join(" " * 8 + line for line in step.splitlines())
     return f"""\
 # EXERCISE 2.4
-def leaky_rule(g, leak):
+def leaky_rule(g, keep):
     bar_x, later = np.zeros_like(g), 0.0
     for t in {order}:
 {body}
@@ -174,23 +174,23 @@ MISCONCEPTIONS: list[Misconception] = [
     ),
     Misconception("2.3", "sums b over the outputs", rules(b="g.sum(axis=1)"), "first axis"),
     Misconception(
-        "2.4", "runs forward", leaky("later = g[t] + leak * later\nbar_x[t] = later", "range(len(g))"), "runs forward"
+        "2.4", "runs forward", leaky("later = g[t] + keep * later\nbar_x[t] = later", "range(len(g))"), "runs forward"
     ),
     Misconception("2.4", "nothing leaks", leaky("later = g[t] + later\nbar_x[t] = later"), "nothing leaks"),
     Misconception("2.4", "own step only", leaky("bar_x[t] = g[t]"), "x_t acts on later steps"),
     Misconception(
         "2.4",
         "next step only",
-        leaky("bar_x[t] = g[t] + (leak * g[t + 1] if t + 1 < len(g) else 0)"),
+        leaky("bar_x[t] = g[t] + (keep * g[t + 1] if t + 1 < len(g) else 0)"),
         "Only the next step",
     ),
     Misconception(
-        "2.4", "a leak too many", leaky("later = leak * (g[t] + later)\nbar_x[t] = later"), "One leak too many"
+        "2.4", "an alpha too many", leaky("later = keep * (g[t] + later)\nbar_x[t] = later"), "One alpha too many"
     ),
     Misconception(
         "2.4",
         "right values, in place",
-        leaky("g[t] = g[t] + leak * later\nlater = g[t].copy()", result="g"),
+        leaky("g[t] = g[t] + keep * later\nlater = g[t].copy()", result="g"),
         "wrote into g",
     ),
     Misconception("2.5", "all ones", check(g="np.ones(y.shape)"), "entries are all alike"),

@@ -41,7 +41,7 @@ def jacobian(hs, R, k, t):
 
 
 def leaky(
-    leak: str = " + leak * dh", factor: str = "(1 - leak) * ", slope: str = "cs", kept: str = "hs[t-1]-cs[t]"
+    leak: str = " + (1 - leak) * dh", factor: str = "leak * ", slope: str = "cs", kept: str = "cs[t]-hs[t-1]"
 ) -> str:
     return f"""\
 # EXERCISE 6.5
@@ -49,7 +49,7 @@ def leaky_gradients(x, h_0, own, W, R, b, leak):
     hs, cs = [h_0], [None]
     for x_t in x:
         cs.append(np.tanh(x_t @ W.T + hs[-1] @ R.T + b))
-        hs.append(leak * hs[-1] + (1 - leak) * cs[-1])
+        hs.append((1 - leak) * hs[-1] + leak * cs[-1])
     dW, dR, db, dleak = np.zeros_like(W), np.zeros_like(R), 0 * b, 0.0
     dh = da = np.zeros_like(h_0)
     for t in range(len(x), 0, -1):
@@ -141,8 +141,8 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("6.4", "slope times the columns", jacobian("R * (1 - hs[s] ** 2) @ J"), "rows of R"),
     Misconception("6.5", "the leak is no way back", leaky(leak=""), "third use"),
     Misconception("6.5", "slope from h", leaky(slope="hs"), "mixture"),
-    Misconception("6.5", "no factor 1 - leak", leaky(factor=""), "factor 1 - leak"),
-    Misconception("6.5", "leak weighs the old state only", leaky(kept="hs[t-1]"), "enters h_t twice"),
+    Misconception("6.5", "no factor leak", leaky(factor=""), "the factor leak"),
+    Misconception("6.5", "leak weighs the old state only", leaky(kept="-hs[t-1]"), "enters h_t twice"),
     Misconception("6.6", "no memory in p and q", forwards("x_t", "before"), "p and q forget"),
     Misconception("6.6", "q sees the new state", forwards(q="h + r * q"), "had been overwritten"),
     Misconception("6.6", "no slope", forwards(slope="1"), "slope of tanh is missing"),
