@@ -29,17 +29,17 @@ book: $(KERNELS)  ## build the book from its stored outputs and print the page t
 test: $(KERNELS)  ## run every test
 	@$(STARTED); $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup; status=$$?; $(ELAPSED); exit $$status
 
-execute: $(READY)  ## run every notebook again and store its outputs
+execute: $(KERNELS)  ## run every notebook again and store its outputs
 	@$(STARTED); $(BIN)/unrolled execute && $(BIN)/unrolled derive && $(ELAPSED)
 
 derive: $(READY)  ## rewrite what follows from _config.yml and from the solutions
 	@$(BIN)/unrolled derive
 
-check: $(READY)  ## check your answers to a chapter's exercises, e.g. make check EX=04
+check: $(KERNELS)  ## check your answers to a chapter's exercises, e.g. make check EX=04
 	@test -n "$(EX)" || { echo "Name the chapter, for example: make check EX=04" >&2; exit 2; }
 	@$(BIN)/unrolled check $(EX)
 
-lab: $(READY)  ## open the notebooks in JupyterLab
+lab: $(KERNELS)  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab
 
 .venv-bench/ready: benchmarks/requirements.txt pyproject.toml

@@ -313,6 +313,16 @@ def test_an_infinite_operand_saturates_and_is_not_lost_in_the_padding(on_numba, 
         np.testing.assert_allclose(mine, right, rtol=1e-9, atol=1e-12)
 
 
+def test_an_infinite_input_saturates_a_gru(on_numba):
+    x = np.ones((3, 2, 4))
+    x[0, 0, 0] = np.inf  # its weights are 0 in the packed rows of R_n h + b_hn, where it must leave no trace
+    leaves = x, np.zeros((2, 5)), np.ones((15, 4)), np.full((15, 5), 0.1), np.zeros(15), np.full(5, 0.3)
+    wanted, found = both(gru_sequence, *leaves)
+    for mine, right in zip(found, wanted, strict=True):
+        assert np.isfinite(right).all()
+        np.testing.assert_allclose(mine, right, rtol=1e-9)
+
+
 @pytest.mark.parametrize("cell", ["tanh", "sigmoid", "relu", "GRU", "vanilla", "2000", "coupled blocks"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_saturated_units(on_numba, cell, dtype):

@@ -32,6 +32,8 @@ from minigrad.recurrent.kernels.panels import (
     inner,
     multiply,
     multiply3,
+    padded,
+    portion,
     rows_of_units,
     zeros,
 )  # fmt: skip
@@ -230,8 +232,15 @@ gru_loop, gru_loop_back = forward(gru_cell, multiply3, 1), backward(gru_cell_bac
 
 
 @kernel
-def gru_steps(how, a, states, R, mask, T, B, H, units, barrier, parties, first, last):
-    gru_loop(how, a, states, R, mask, T, B, H, units, barrier, parties, first, last)
+def gru_steps(b_hn, a, states, R, mask, T, B, H, units, barrier, parties, first, last):
+    """q begins at b_hn: set here and not by the product before, in which 0 times an infinite x would make it NaN."""
+    L = lanes(a)
+    low, high, start, stop = portion(parties, first, last, B, H, COLUMNS * L)
+    for j in range(start, stop, L):
+        for t in range(T):
+            for b in range(low, high):
+                store(a, (((j // L * T + t) * B + b) * COLUMNS + 2) * L, load(b_hn, j))
+    gru_loop((), a, states, R, mask, T, B, H, units, barrier, parties, first, last)
 
 
 @kernel
@@ -346,9 +355,9 @@ def gru_panels(x, H):
 def gru_forward(x, h, W, R, b, b_hn, mask):
     """h_t = u h_(t-1) + (1 - u) n, n = tanh(W_n x_t + b_n + r q), q = R_n h_(t-1) + b_hn."""
     H = h.shape[1]
-    layer, shift = gru_panels(x, H)
-    hs, bias = layer.states(h), layer.vector(b, layer.inputs, 3 * H) + layer.vector(b_hn, shift, H)
-    a = layer.forward(gru_steps, (), x, W, R, bias, (hs,), mask)
+    layer, _ = gru_panels(x, H)
+    hs, b_hn = layer.states(h), padded(np.broadcast_to(b_hn, (H,)).astype(x.dtype), layer.width)
+    a = layer.forward(gru_steps, b_hn, x, W, R, layer.vector(b, layer.inputs, 3 * H), (hs,), mask)
     return layer.outputs(hs, mask), (a, hs)
 
 

@@ -136,31 +136,46 @@ def weigh(x, n, W, b, a, steps, first, last):
 
 
 @inner
-def back(da, steps, panels, W, out, init, start, stop, rows):
-    """Write init + da W for the columns from start to stop; `da` is (array, where its rows begin in each panel)."""
-    L = lanes(da[0])
-    wide = COLUMNS * L
-    a = (da[0], da[1], wide, 1, panels, steps * wide, wide)
+def multiply_up_to(columns, rows, out, init, a, w):
+    """Write init + A W for as many vectors of a panel as there are, up to 4."""
+    if columns >= 4:
+        multiply(rows, out, init, a, w)
+    elif columns == 3:
+        multiply3(rows, out, init, a, w)
+    elif columns == 2:
+        multiply2(rows, out, init, a, w)
+    else:
+        multiply1(rows, out, init, a, w)
+
+
+@inner
+def back(da, at, steps, panels, W, dh, begin, width, start, stop, rows):
+    """Add da W to the columns from start to stop of dh; `at` and `begin` are where the rows begin in each."""
+    wide = COLUMNS * lanes(da)
     for column in range(start, stop, wide):
-        here, first = (out[0], out[1] + column, out[2]), (init[0], init[1] + column, init[2])
-        w, columns = (W, column * panels * wide, wide), (stop - column) // L
-        if columns >= 4:
-            multiply(rows, here, first, a, w)
-        elif columns == 3:
-            multiply3(rows, here, first, a, w)
-        elif columns == 2:
-            multiply2(rows, here, first, a, w)
-        else:
-            multiply1(rows, here, first, a, w)
+        here, w = (dh, begin + column, width), (W, column * panels * wide, wide)
+        a = (da, at, wide, 1, panels, steps * wide, wide)
+        multiply_up_to((stop - column) // lanes(da), rows, here, here, a, w)
 
 
 @kernel
 def back_to_inputs(da, steps, panels, W, nothing, dx, width, first, last):
-    """Write W' da of the steps from first to last into dx (steps, width), all of them after the loop."""
-    at = first * COLUMNS * lanes(da)
-    back((da, at), steps, panels, W, (dx, first * width, width), (nothing, 0, 0), 0, width, last - first)
+    """Write W' da of the steps from first to last into dx (steps, width), all of them after the loop.
+
+    A few panels at a time, so that their part of W stays in the second cache while all steps pass by.
+    """
+    wide = COLUMNS * lanes(da)
+    for start in range(0, panels, FEW_PANELS):
+        count = min(FEW_PANELS, panels - start)
+        a = (da, (start * steps + first) * wide, wide, 1, count, steps * wide, wide)
+        for column in range(0, width, wide):
+            out = (dx, first * width + column, width)
+            init = out if start else (nothing, column, 0)
+            w = (W, (column * panels + start * wide) * wide, wide)
+            multiply_up_to((width - column) // lanes(da), last - first, out, init, a, w)
 
 
+FEW_PANELS = 4
 CHUNK = 128  # steps whose da of one panel stay in the first cache
 
 
@@ -260,8 +275,7 @@ def backward(cell_back, vectors):
                     at += wide
             wait(barrier, parties)
             if not cut:
-                place = (dh, low * H, H)
-                back((da, (t * B + low) * wide), T * B, H // size, R, place, place, start, stop, high - low)
+                back(da, (t * B + low) * wide, T * B, H // size, R, dh, low * H, H, start, stop, high - low)
 
     return run
 
