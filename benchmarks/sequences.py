@@ -152,6 +152,7 @@ def begin(path: Path, keep: bool) -> dict:
         result["machine"] = machine
         return result
     settings = {"threads": THREADS, "seconds": SECONDS, "environment": workers.environment(THREADS)}
+    settings["minigrad numba"] = {"OPENBLAS_NUM_THREADS": "1"}
     return {"command": "make bench", "machine": machine, "settings": settings, "rows": {}}
 
 

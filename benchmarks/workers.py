@@ -20,7 +20,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
-WARM = 0.01  # seconds of calls before those that count: caches fill, threads wake up
+WARM = 0.1  # seconds of calls before those that count: caches fill, threads wake up and find a core of their own
 SLOW, TOO_SLOW = 2.0, 20.0  # seconds of one call from which an engine has three rounds, or none
 Seconds = dict[str, dict[str, list[float]]]  # engine -> call -> seconds, round by round
 
@@ -97,7 +97,10 @@ def start(*arguments: object, threads: int) -> subprocess.Popen:
     """Return a process that does `python -m benchmarks --worker ARGUMENTS`."""
     command = [sys.executable, "-m", "benchmarks", "--worker", *map(str, arguments)]
     pipe = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-    return subprocess.Popen(command, cwd=ROOT, env=os.environ | environment(threads), text=True, **pipe)
+    setting = environment(threads)
+    if "minigrad numba" in arguments:  # OpenBLAS's second thread spins for a tenth of a second after every product
+        setting["OPENBLAS_NUM_THREADS"] = "1"
+    return subprocess.Popen(command, cwd=ROOT, env=os.environ | setting, text=True, **pipe)
 
 
 def interleaved(engines: dict[str, tuple], rounds: int, seconds: float, threads: int) -> tuple[Seconds, dict[str, str]]:

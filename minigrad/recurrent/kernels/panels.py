@@ -158,11 +158,14 @@ def back(da, at, steps, panels, W, dh, begin, width, start, stop, rows):
         multiply_up_to((stop - column) // lanes(da), rows, here, here, a, w)
 
 
+FEW_PANELS = 4  # whose part of W stays in the second cache while all steps pass by
+
+
 @kernel
 def back_to_inputs(da, steps, panels, W, nothing, dx, width, first, last):
     """Write W' da of the steps from first to last into dx (steps, width), all of them after the loop.
 
-    A few panels at a time, so that their part of W stays in the second cache while all steps pass by.
+    A few panels at a time.
     """
     wide = COLUMNS * lanes(da)
     for start in range(0, panels, FEW_PANELS):
@@ -175,7 +178,6 @@ def back_to_inputs(da, steps, panels, W, nothing, dx, width, first, last):
             multiply_up_to((width - column) // lanes(da), last - first, out, init, a, w)
 
 
-FEW_PANELS = 4
 CHUNK = 128  # steps whose da of one panel stay in the first cache
 
 
