@@ -57,6 +57,11 @@ def check_2(mean_rule: Callable) -> None:
             "Only the entries along the axis are averaged: divide by their number, not by the size of x.": (
                 spread / math.prod(shape)
             ),
+            "Divide by the length of the axis of x that was averaged, shape[axis].": spread / shape[0],
+            "That is the length of an axis of g; the axis that was averaged is gone from it: shape[axis].": (
+                spread / max(g.shape[:1], default=1)
+            ),
+            "A mean divides by the number of entries, so its rule divides, too.": spread * shape[axis],
             "That is the cotangent of one entry only: copy it along the axis, to the shape of x.": g / shape[axis],
             "The axis is still of length 1: copy along it, to the shape of x.": np.expand_dims(g, axis) / shape[axis],
         }
@@ -102,9 +107,12 @@ def check_3(rules: Callable) -> None:
         right = {"x": g @ W, "W": g.T @ x, "b": g.sum(axis=0)}
         square = B == I == O
         mistakes = {
-            "x": {"g @ W.T fits square shapes only. In the sum over j the factor is W_jq, as W has it: no transpose.": (
-                g @ W.T if square else 0.0
-            )},
+            "x": {
+                "g @ W.T fits square shapes only. In the sum over j the factor is W_jq, as W has it: no transpose.": (
+                    g @ W.T if square else 0.0
+                ),
+                "That is the cotangent of W; return them in the order x, W, b.": g.T @ x,
+            },
             "W": {
                 "The cotangent of W is transposed: W_pq meets x_iq and the output p, so the rows belong to g.": x.T @ g,
                 "The sum over the batch is not averaged: where a loss averages, its mean is in g already.": (
@@ -166,6 +174,10 @@ def check_4(leaky_rule: Callable) -> None:
             "The power of alpha counts the steps between, t - s; you took the power t.": np.array(
                 [sum(keep**t * g[t] for t in range(s, len(g))) for s in range(len(g))]
             ),
+            "The right numbers in reverse order: you went from the last step to the first, so turn the list round.": (
+                right[::-1]
+            ),
+            "The new number enters with the factor 1, not 1 - alpha: y_t = alpha y_(t-1) + x_t.": (1 - keep) * right,
             "One alpha too many: x_t enters y_t itself with the factor 1.": keep * right,
             "What comes from outside, g[t], is missing: you return only what comes back from later steps.": right - g,
         }
@@ -191,6 +203,7 @@ def check_5(largest_error: Callable) -> None:
 
     def error(pair: tuple, x: np.ndarray, seed: int = 0) -> float:
         found = largest_error(*pair, x, np.random.default_rng(seed))
+        check(not isinstance(found, bool | np.bool_), "Return the largest error itself, not the verdict on it.")
         close(np.shape(found), (), "Return one number, the largest error.")
         return float(found)
 
@@ -228,6 +241,11 @@ def check_5(largest_error: Callable) -> None:
         )
     last = (lambda x: x * x, lambda g, y, x: np.concatenate([2 * g[:-1] * x[:-1], g[-1:] * x[-1:]]))
     check(error(last, vector) > 1e-3, "A rule that is wrong at the last entry only passes: compare all entries.")
+    drawn = []
+    found = error((cube[0], lambda g, y, x: drawn.append(g.copy()) or g * x**2), vector)
+    errors = abs(2 * drawn[-1] * vector**2)
+    check(not np.isclose(found, errors.mean()), "That is the mean of the errors; return the largest.")
+    check(not np.isclose(found, errors.sum()), "That is the sum of the errors; return the largest.")
     check(error(cube, vector, 1) == error(cube, vector, 1), "The same rng gives another result: draw with rng alone.")
     check(error(cube, vector, 1) != error(cube, vector, 2), "Another rng gives the same result: draw g with rng.")
     passed("2.5")
@@ -256,6 +274,8 @@ def check_6(share: Callable) -> None:
             "Each row has a sum of its own: sum along the last axis only.": (g - (g * y).sum()) / total,
             "Only the diagonal: y_pj with another j depends on x_pq as well, through the sum.": g * (1 - y) / total,
             "The factor 1 / s is missing.": g - inner,
+            "A factor 1 / s too many: y has one in it already.": (g - inner) / total**2,
+            "In the path through the sum 1 / s, differentiated, gives 1 / s^2; yours has 1 / s.": g / total - inner,
         }
         try:
             found = grad(result, node, seed=g)
@@ -338,7 +358,7 @@ def check_7(largest_curvature: Callable, last: dict) -> None:
             ),
             f"last[{c}] has grown since you step along the gradient: subtract it.": after(-c, 200),
         }
-        check(np.isfinite(value) and value > 0, f"last[{c}] is {value}, not a loss.")
+        check(np.isfinite(value) and value > 0, f"last[{c}] is {value}, not a loss. The step is c * 2 / curvature.")
         # On a logarithmic scale: above the limit a tiny error in the curvature grows with the loss.
         mistakes = {hint: np.log10(wrong) for hint, wrong in mistakes.items()}
         hint = f"last[{c}] is not the loss after 200 steps from w = 0."

@@ -60,6 +60,18 @@ def visit(node):
 visit(root)
 return found{}"""
 
+AGAIN = """\
+found, left = [], [root]
+for node in left:
+    left += [operand for operand in dict.fromkeys(made_of[node]) if operand not in left]
+while left:
+    for node in reversed(left):
+        if not any(node in made_of[user] for user in left):
+            break
+    found.append(node)
+    left.remove(node)
+return found"""
+
 LAST_PATH = """\
 found, agenda = [], [root]
 while agenda:
@@ -188,6 +200,12 @@ MISCONCEPTIONS: list[Misconception] = [
     ),
     Misconception(
         "1.2",
+        "forgets the point",
+        slopes("x = Value(0)\nfunction(x).backward()\nfound.append(x.grad)"),
+        "into the leaf",
+    ),
+    Misconception(
+        "1.2",
         "right values, by a finite difference",
         slopes("found.append((function(point + 1e-6) - function(point - 1e-6)) / 2e-6)"),
         "Close, but not exact",
@@ -195,6 +213,8 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("1.3", "breadth first, once", order(ONCE.format(0)), "is not complete"),
     Misconception("1.3", "depth first, once", order(ONCE.format("")), "is not complete"),
     Misconception("1.3", "waits for nodes that do not matter", order(WAIT), "waits for ever"),
+    Misconception("1.3", "leaves out the root", order(RECURSION.format("[-2::-1]")), "root is missing"),
+    Misconception("1.3", "right order, looks at every node again", order(AGAIN), "again for each node"),
     Misconception("1.3", "operands first", order(RECURSION.format("")), "order of the forward computation"),
     Misconception("1.3", "right order, recursive", order(RECURSION.format("[::-1]")), "too deep"),
     Misconception("1.3", "right order, walks every path", order(LAST_PATH), "walks every path"),
@@ -235,9 +255,30 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("1.6", "right values, slope alone", dual(tanh="1 - y * y"), "slope alone"),
     Misconception("1.6", "all inputs chosen at once", dual(seed="1.0"), "sum of the derivatives"),
     Misconception("1.6", "none chosen", dual(seed="0.0"), "No input had a dot"),
+    Misconception(
+        "1.6",
+        "reads the value",
+        dual(result="[function(*map(Dual, point)).data] * len(point)"),
+        "value of the function",
+    ),
+    Misconception(
+        "1.6",
+        "right gradient, by differences",
+        dual(
+            result="[(function(*(Dual(x + 1e-6 * (j == k)) for j, x in enumerate(point))).data"
+            " - function(*(Dual(x - 1e-6 * (j == k)) for j, x in enumerate(point))).data)"
+            " / 2e-6 for k in range(len(point))]"
+        ),
+        "Close, but not exact",
+    ),
     Misconception("1.7", "a float64 step in float32", experiment(step="STEPS"), "convert it"),
     Misconception("1.7", "no central difference", experiment(width="x, step"), "longer best step"),
     Misconception("1.7", "central difference over one step", experiment(width="x - step, step"), "spans two steps"),
     Misconception("1.7", "same seed every time", experiment(seed="0"), "default_rng(seed)"),
+    Misconception(
+        "1.7", "no absolute value", experiment().replace("abs(quotient - exact)", "quotient - exact"), "absolute"
+    ),
+    Misconception("1.7", "number of the step", experiment().replace("STEPS[k], e", "k, e"), "one of the STEPS"),
+    Misconception("1.7", "worst of the points", experiment(reduce="np.max"), "not the largest"),
     Misconception("1.7", "best of the points", experiment(reduce="np.min"), "too good"),
 ]

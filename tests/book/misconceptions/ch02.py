@@ -147,6 +147,18 @@ MISCONCEPTIONS: list[Misconception] = [
         mean_rule("np.ones(shape) * np.expand_dims(g, axis) / math.prod(shape)"),
         "not by the size of x",
     ),
+    Misconception(
+        "2.2",
+        "divides by the first axis",
+        mean_rule("np.ones(shape) * np.expand_dims(g, axis) / shape[0]"),
+        "the axis of x that was averaged",
+    ),
+    Misconception(
+        "2.2", "multiplies", mean_rule("np.ones(shape) * np.expand_dims(g, axis) * shape[axis]"), "divides, too"
+    ),
+    Misconception(
+        "2.2", "measures g", mean_rule("np.ones(shape) * np.expand_dims(g, axis) / len(g)"), "length of an axis of g"
+    ),
     Misconception("2.2", "does not copy", mean_rule("g / shape[axis]"), "copy it along the axis"),
     Misconception(
         "2.2", "keeps the axis short", mean_rule("np.expand_dims(g, axis) / shape[axis]"), "still of length 1"
@@ -164,6 +176,7 @@ MISCONCEPTIONS: list[Misconception] = [
         "the places are wrong",
     ),
     Misconception("2.3", "x as in the friend's", rules(x="g @ W.T"), "no transpose"),
+    Misconception("2.3", "right arrays, wrong order", rules(x="g.T @ x", W="g @ W"), "in the order x, W, b"),
     Misconception("2.3", "right numbers for W, transposed", rules(W="x.T @ g"), "cotangent of W is transposed"),
     Misconception("2.3", "mean for W", rules(W="g.T @ x / len(x)"), "not averaged"),
     Misconception("2.3", "no transpose for W", rules(W="g @ x"), "one of the two is transposed"),
@@ -183,6 +196,18 @@ MISCONCEPTIONS: list[Misconception] = [
         "next step only",
         leaky("bar_x[t] = g[t] + (keep * g[t + 1] if t + 1 < len(g) else 0)"),
         "Only the next step",
+    ),
+    Misconception(
+        "2.4",
+        "right numbers, last step first",
+        leaky("later = g[t] + keep * later\nbar_x[t] = later", result="bar_x[::-1]"),
+        "in reverse order",
+    ),
+    Misconception(
+        "2.4",
+        "takes the mean that leaks for the sum",
+        leaky("later = (1 - keep) * g[t] + keep * later\nbar_x[t] = later"),
+        "not 1 - alpha",
     ),
     Misconception(
         "2.4", "an alpha too many", leaky("later = keep * (g[t] + later)\nbar_x[t] = later"), "One alpha too many"
@@ -212,6 +237,13 @@ MISCONCEPTIONS: list[Misconception] = [
         check(move="above, below = x.copy(), x.copy(); below[at] += eps; above[at] += eps"),
         "to one side only",
     ),
+    Misconception(
+        "2.5", "mean in place of the largest", check(result="abs(found - numeric).mean()"), "mean of the errors"
+    ),
+    Misconception(
+        "2.5", "sum in place of the largest", check(result="abs(found - numeric).sum()"), "sum of the errors"
+    ),
+    Misconception("2.5", "a verdict", check(result="abs(found - numeric).max() < 1e-6"), "not the verdict"),
     Misconception("2.5", "compares sums", check(result="abs((found - numeric).sum())"), "entries are all alike"),
     Misconception("2.6", "diagonal only", share("g * (1 - y) / total"), "Only the diagonal"),
     Misconception("2.6", "sum taken as constant", share("g / total"), "treat it as a constant"),
@@ -220,6 +252,12 @@ MISCONCEPTIONS: list[Misconception] = [
     ),
     Misconception(
         "2.6", "y out of the sum", share("(g - y * mg.sum(g, axis=-1, keepdims=True)) / total"), "cannot be taken out"
+    ),
+    Misconception(
+        "2.6", "a factor too many", share("(g - mg.sum(g * y, axis=-1, keepdims=True)) / total**2"), "too many"
+    ),
+    Misconception(
+        "2.6", "a factor too few", share("g / total - mg.sum(g * y, axis=-1, keepdims=True)"), "yours has 1 / s"
     ),
     Misconception("2.6", "sum over all rows", share("(g - mg.sum(g * y)) / total"), "a sum of its own"),
     Misconception("2.6", "axis lost", share("(g - mg.sum(g * y, axis=-1)) / total"), "keepdims=True"),
