@@ -24,8 +24,9 @@ def check_1(cotangents: dict) -> None:
         'Write a dict with four keys: {"s": ..., "c": ..., "b": ..., "a": ...}.',
     )
     mistakes = {
-        "s": {},
+        "s": {"That is the value of s; its cotangent says how much L changes for each unit of s.": 36},
         "c": {
+            "The sign is wrong: c is a * b, a negative number.": 12,
             "c is used twice, as both factors of c * c, and each use gives one part: add the two.": -6,
             "That is the value of c * c; its slope with respect to c is 2 c.": 36,
         },

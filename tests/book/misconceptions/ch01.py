@@ -167,6 +167,9 @@ best = {{
 
 MISCONCEPTIONS: list[Misconception] = [
     Misconception("1.1", "a factor used twice counts once", by_hand(c=-6, b=-18, a=13), "used twice, as both factors"),
+    Misconception("1.1", "values in place of cotangents", by_hand(s=36), "value of s"),
+    Misconception("1.1", "value of the square for its slope", by_hand(c=36), "value of c * c"),
+    Misconception("1.1", "wrong sign", by_hand(c=12, b=36, a=-23), "sign is wrong"),
     Misconception("1.1", "forgets the direct use of a", by_hand(a=24), "directly from L"),
     Misconception("1.1", "forgets the use of a in the product", by_hand(a=1), "through c"),
     Misconception("1.1", "slopes in place of cotangents", by_hand(b=3, a=-1), "multiply it by the cotangent of c"),
