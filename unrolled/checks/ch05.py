@@ -16,6 +16,8 @@ def check_1(pole: Callable) -> None:
             "1 - 1/n is the pole of a time constant, and only nearly; set r^n = 1/2 and solve for r.": 1 - 1 / n,
             "That is nearly right for long half-lives only; set r^n = 1/2 and solve for r.": 1 - np.log(2) / n,
             "r^n = 1/2 gives r = (1/2)^(1/n), not (1/2)^n.": 0.5**n,
+            "That is ln r; the pole is e to that power.": -np.log(2) / n,
+            "Forgetting takes away a share of what is left, not equal pieces: set r^n = 1/2.": 1 - 0.5 / n,
         }
         mistakes = {hint: value for hint, value in mistakes.items() if n > 1 or value != 0.5}
         close(pole(n), 0.5 ** (1 / n), f"Wrong for a half-life of {n}: r^{n} should be 1/2.", mistakes=mistakes)
@@ -56,6 +58,14 @@ def check_2(resonator: Callable) -> None:
             not np.isclose(abs(found) ** 2, radius),
             f"{asked}, but it fades half as fast: the modulus of the pair is the square root of the determinant.",
         )
+        check(
+            not np.isclose(abs(found) ** period, radius),
+            f"{asked}, but it takes that many periods to lose one half: the half-life is in steps.",
+        )
+        check(
+            not np.isclose(abs(found), np.hypot(radius * np.cos(angle), np.sin(angle))),
+            f"{asked}: the modulus multiplies the whole rotation, the entries beside the diagonal too.",
+        )
         for hint, wrong in {
             "half a turn in a period: a full turn is 2 pi.": angle / 2,
             "1 / period as angle: a full turn is 2 pi radians.": 1 / period,
@@ -89,6 +99,15 @@ def check_3(response: Callable) -> None:
             "At frequency omega z is e^(j omega), on the unit circle, not omega itself.": [
                 (V @ np.linalg.pinv(np.eye(H) - w * R) @ W).item() for w in omega
             ],
+            "e^omega is real and leaves the unit circle: the j is missing from e^(j omega).": [
+                (V @ np.linalg.pinv(np.eye(H) - np.exp(-w) * R) @ W).item() for w in omega
+            ],
+            "omega is in radians per step already: no 2 pi before it.": [
+                (V @ np.linalg.solve(np.eye(H) - np.exp(-2j * np.pi * w) * R, W)).item() for w in omega
+            ],
+            "1 / M inverts the entries of a matrix one by one; np.linalg.inv(M) inverts the matrix.": [
+                (V @ (1 / (np.eye(H) - R / point)) @ W).item() for point in z
+            ],
             "1 - R / z subtracts from ones everywhere; the identity matrix E is np.eye(H).": [
                 (V @ np.linalg.pinv(1 - R / point) @ W).item() for point in z
             ],
@@ -117,6 +136,7 @@ def _matrices() -> list[tuple[np.ndarray, bool]]:
         (np.array([[0.1, 0.5, 50.0], [0.0, 0.2, 0.5], [0.0, 0.0, 0.3]]), False),
         (np.full((5, 5), 0.22), True),
         (np.diag([1.2, 0.1]), True),
+        (np.diag([3.0, 0.5]), True),
         (np.array([[0.0, 0.6], [0.6, 0.0]]), False),
         (np.array([[-0.2, 3.0], [-0.1, -0.2]]), False),
     ]
@@ -159,6 +179,10 @@ def check_4(explodes: Callable) -> None:
         said, is_so = ("explodes" if v else "fades" for v in (answer, verdict))
         largest = np.round(np.linalg.eigvals(R), 2)
         check(answer == verdict, f"A matrix with eigenvalues {largest} {is_so}; the function says that it {said}.")
+    check(
+        not explodes(np.eye(2)),
+        "With R = E no state changes at all; an eigenvalue on the unit circle is no exponential growth.",
+    )
     passed("5.4")
 
 
@@ -204,6 +228,14 @@ def check_5(elman_form: Callable) -> None:
                 [D + C @ B, *(C @ np.linalg.matrix_power(A, k) @ (A + np.eye(n)) @ B for k in range(7))]
             ),
         }
+        mistakes["The state in h_t is one step ahead: y_t needs s_t, which x_t has not entered yet."] = [
+            D + C @ B,
+            *early[1:],
+        ]
+        mistakes["V W = D is right, and what follows comes one step early: C reads s_t itself, without another A."] = [
+            D,
+            *early[1:],
+        ]
         mistakes["The input adds up in the state: the new x_t must take the place of x_(t-1)."] = [
             D + sum(early[:k]) for k in range(8)
         ]
@@ -243,6 +275,11 @@ def check_6(poles: Callable) -> None:
                 1 - np.tanh(h) ** 2
             ),
             "tanh'(a) is 1 - h^2; you have 1 - h.": at(1 - h),
+            "tanh'(a) is 1 - h^2; you have (1 - h)^2.": at((1 - h) ** 2),
+            "That is the resting point at zero input: the input x shifts it.": at(1 - _rest(R, W, b, 0 * x) ** 2),
+            "Those are the moduli: return the poles themselves, which may be negative or complex.": np.poly(
+                abs(np.linalg.eigvals(np.diag(1 - h**2) @ R))
+            ),
             "Those are the eigenvalues of R, right only near h = 0: multiply R by the slopes at the resting point.": at(
                 np.ones(3)
             ),
@@ -289,7 +326,7 @@ def _one_pole(r: float, x: np.ndarray, target: np.ndarray) -> tuple[float, dict[
     return loss, total
 
 
-def check_7(loss_and_gradient: Callable, found: dict, inputs: np.ndarray, targets: np.ndarray) -> None:
+def check_7(loss_and_gradient: Callable, train: Callable, found: dict, inputs: np.ndarray, targets: np.ndarray) -> None:
     """The gradient through time, and what descent makes of it."""
     rng = np.random.default_rng(1)
     for r in 0.3, 0.8, -0.5:
@@ -322,6 +359,7 @@ def check_7(loss_and_gradient: Callable, found: dict, inputs: np.ndarray, target
     for name, ends in found.items():
         check(np.shape(ends) == (5,), f'found["{name}"] must be a list of five numbers, one for each start.')
     plain, clipped = (np.array([float(r) for r in found[name]]) for name in ("plain", "clipped"))
+    check(np.isfinite([plain, clipped]).all(), "found holds a NaN or an infinity: stop as soon as |r| > 10.")
     starts = np.array([-0.9, 0.0, 0.5, 1.05, 1.2])
     check(not np.allclose(clipped, starts), 'found["clipped"] holds the starts: does train return the new r?')
     close(
@@ -341,7 +379,14 @@ def check_7(loss_and_gradient: Callable, found: dict, inputs: np.ndarray, target
     close(
         clipped,
         np.full(5, 0.9),
-        "With the gradient clipped all five starts should end at the teacher's 0.9. Clip the gradient, not r.",
+        "With the gradient clipped to lie between -1 and 1, 300 updates at the rate 0.1 should bring all five starts "
+        "to the teacher's 0.9. Clip the gradient, not r.",
         rtol=0.02,
+    )
+    slow = float(train(-0.9, 0.001))
+    check(
+        abs(slow + 0.87) < 1e-6,
+        f"train(-0.9, 0.001) returns {slow:.3f}. With the gradient clipped to 0.001, 300 updates at the rate 0.1 lead "
+        "from -0.9 to -0.87 and no further. Clip the gradient, not r.",
     )
     passed("5.7")

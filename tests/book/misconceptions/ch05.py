@@ -93,6 +93,8 @@ found = {{
 """
 
 
+CLIPS_R = experiment(step="gradient").replace("    return r\n", "        r = np.clip(r, -bound, bound)\n    return r\n")
+
 MISCONCEPTIONS: list[Misconception] = [
     Misconception("5.1", "time constant", pole("np.exp(-1 / half_life)"), "1/e is left"),
     Misconception("5.1", "weight of the input", pole("1 - 0.5 ** (1 / half_life)"), "weight of the old state"),
@@ -122,6 +124,8 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("5.3", "gains only", response("abs(V @ np.linalg.solve(E - R / z, W))"), "gains only"),
     Misconception("5.3", "z is the frequency", response("V @ np.linalg.solve(E - w * R, W)"), "on the unit circle"),
     Misconception("5.3", "one for the identity", response("V @ np.linalg.pinv(1 - R / z) @ W"), "np.eye"),
+    Misconception("5.3", "frequency in turns", response("V @ np.linalg.solve(E - z**-(2 * np.pi) * R, W)"), "no 2 pi"),
+    Misconception("5.3", "j is missing", response("V @ np.linalg.solve(E - np.exp(-w) * R, W)"), "j is missing"),
     Misconception("5.4", "keeps the singular value", explodes("bool(np.linalg.svd(R)[1][0] > 1)"), "still s_1"),
     Misconception("5.4", "real part", explodes("np.linalg.eigvals(R).real.max() > 1"), "largest real part"),
     Misconception("5.4", "determinant", explodes("abs(np.linalg.det(R)) > 1"), "product of all eigenvalues"),
@@ -129,6 +133,8 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception(
         "5.4", "compares complex numbers", explodes("max(np.linalg.eigvals(R).tolist()) > 1"), "modulus first"
     ),
+    Misconception("5.4", "circle counted as outside", explodes("abs(np.linalg.eigvals(R)).max() >= 1"), "R = E"),
+    Misconception("5.4", "all outside", explodes("abs(np.linalg.eigvals(R)).min() > 1"), "smallest"),
     Misconception("5.5", "the three matrices as they are", elman_form("A", "B", "C"), "one step early"),
     Misconception("5.5", "forgets D", elman_form(BLOCK, LAST, "np.hstack([C, 0 * D])"), "D is missing"),
     Misconception("5.5", "needs an inverse", elman_form("A", "B", "C @ np.linalg.inv(A)"), "V W is not D"),
@@ -145,14 +151,23 @@ MISCONCEPTIONS: list[Misconception] = [
         elman_form("np.block([[A, B], [np.zeros((m, n)), E]])", LAST, BOTH),
         "take the place",
     ),
+    Misconception(
+        "5.5",
+        "the new state in place of the old",
+        elman_form("np.block([[A, 0 * B], [zeros]])", "np.vstack([B, E])", BOTH),
+        "one step ahead",
+    ),
     Misconception("5.6", "right rest, slope at the activated value", poles("1 - np.tanh(h)**2"), "activated value"),
     Misconception("5.6", "poles of R", poles("np.ones(3)"), "eigenvalues of R"),
     Misconception("5.6", "slope without the state", poles("1 - np.tanh(W @ x + b)**2"), "resting point is missing"),
     Misconception("5.6", "slope of the logistic function", poles("h * (1 - h)"), "slope of the logistic"),
+    Misconception("5.6", "one minus h, squared", poles("(1 - h)**2"), "(1 - h)^2"),
+    Misconception("5.6", "rest without input", poles("1 - rest(R, W, b, 0 * x)**2"), "at zero input"),
     Misconception("5.7", "right loss, past taken for constant", experiment(dh="h - x_t"), "h_(t-1) for a constant"),
     Misconception("5.7", "right loss, r acts once", experiment(dh="h + r * dh"), "r acts twice"),
     Misconception("5.7", "right loss, uphill", experiment(gradient="-gradient"), "wrong sign"),
     Misconception("5.7", "clips both", experiment(plain="1.0"), "clipped as well"),
     Misconception("5.7", "clips neither", experiment(step="gradient"), "same as"),
+    Misconception("5.7", "clips r", CLIPS_R, "Clip the gradient, not r"),
     Misconception("5.7", "one start for all", experiment(start="0.0"), "from every start"),
 ]
