@@ -91,8 +91,9 @@ def checkpointed(layer: Callable, x: Tensor, state: tuple[Tensor, ...], segments
     """Run a recurrent layer over x (T, B, I) from its states, keeping the graph of one segment at a time.
 
     `state` is the tuple of states that the layer takes (of one for RNN and GRU). With `segments` about sqrt(T), the
-    default, memory grows with sqrt(T) instead of T, for one more forward pass. Returns (output, states) as numbers of
-    the graph, gradients equal to those without checkpoints.
+    default, what the graph keeps for the backward pass grows with sqrt(T) instead of T, for one more forward pass; x
+    and the output still take T steps each. Returns (output, states) as numbers of the graph, gradients equal to those
+    without checkpoints.
     """
     segments = segments or max(1, round(math.sqrt(len(x))))
     if not 1 <= segments <= len(x):

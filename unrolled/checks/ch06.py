@@ -75,6 +75,10 @@ def check_2(step_back: Callable) -> None:
         "own is missing: the state is used in the output of its own step, too.": da_next @ R,
         "The next step is missing: the state is used there, too, through R.": own,
         "The two uses are added, not multiplied.": own * (da_next @ R),
+        "da_next is a cotangent of a_(t+1) already: the slope is used once a step, in making da from dh.": (
+            own + (da_next * slope) @ R
+        ),
+        "That is the cotangent of a_t: return that of h_t first.": dh * slope,
     }
     close(answer[0], dh, "The cotangent of h_t is not right: add up its two uses, as in (3).", mistakes=both)
     mistakes = {
@@ -132,20 +136,40 @@ def check_3(gradients: Callable) -> None:
         if any(faults) and all(np.allclose(a, c) for a, c in zip(arrays, known, strict=True)):
             left = "; ".join(name for name, fault in zip(names, faults, strict=True) if fault)
             raise CheckFailed(f"{sum(faults)} of the three left: {left}.")
-    transposed = {"What goes back through R is da @ R for rows, not da @ R.T.": _backward_transposed(x, own, hs, R)}
-    for name, a, c, wrong in zip("WRb", arrays, right, *transposed.values(), strict=True):
-        close(a, c, f"dL/d{name} is not right yet.", mistakes={hint: wrong for hint in transposed})
+    ways = {
+        "What goes back through R is da @ R for rows, not da @ R.T.": lambda da, dh, back: da @ R.T,
+        "What goes back through R is the cotangent of a_t, slope included: da @ R, not dh @ R.": (
+            lambda da, dh, back: dh @ R
+        ),
+        "da contains all that later steps said: what goes back is da @ R alone, not added to what went before.": (
+            lambda da, dh, back: back + da @ R
+        ),
+    }
+    wrong = {hint: _backward_by(x, own, hs, way) for hint, way in ways.items()}
+    for k, name in enumerate("WRb"):
+        mistakes = {hint: found[k] for hint, found in wrong.items()}
+        close(arrays[k], right[k], f"dL/d{name} is not right yet.", mistakes=mistakes)
     passed("6.3")
 
 
-def _backward_transposed(x: np.ndarray, own: np.ndarray, hs: np.ndarray, R: np.ndarray) -> list:
-    """The gradients as they come out when the error goes back through R instead of its transpose."""
-    da, found = np.zeros_like(hs[0]), [0.0, 0.0, 0.0]
+def _backward_by(x: np.ndarray, own: np.ndarray, hs: np.ndarray, way: Callable) -> list:
+    """The gradients with another way to what goes back, made from da, dh and what came from the step after."""
+    back, found = np.zeros_like(hs[0]), [0.0, 0.0, 0.0]
     for t in range(len(x), 0, -1):
-        da = (own[t - 1] + da @ R.T) * (1 - hs[t] ** 2)
+        dh = own[t - 1] + back
+        da = dh * (1 - hs[t] ** 2)
+        back = way(da, dh, back)
         parts = da.T @ x[t - 1], da.T @ hs[t - 1], da.sum(axis=0)
         found = [total + part for total, part in zip(found, parts, strict=True)]
     return found
+
+
+def _entrywise(factors: list) -> np.ndarray:
+    """The product that comes out with * in place of @, from the identity."""
+    J = np.eye(3)
+    for factor in factors:
+        J = factor * J
+    return J
 
 
 def check_4(jacobian: Callable) -> None:
@@ -186,6 +210,12 @@ def check_4(jacobian: Callable) -> None:
             "One factor too many: the first step after k is k + 1.": chain(
                 [step[s] for s in range(t, k - 1, -1)] if k else [power(R, 99)]
             ),
+            "R is transposed: entry (i, j) of one step is the slope of unit i times R[i, j].": chain(
+                [(1 - hs[s] ** 2)[:, None] * R.T for s in reversed(steps)]
+            ),
+            "The factors are matrices, to be multiplied with @, not entry by entry.": _entrywise(
+                [step[s] for s in steps]
+            ),
             "The transpose of the right matrix: row i belongs to entry i of h_t.": right.T,
             "The slope was taken at h instead of a: it is 1 - h^2.": chain(
                 [(1 - np.tanh(hs[s]) ** 2)[:, None] * R for s in reversed(steps)]
@@ -209,11 +239,16 @@ def _leaky(
     dW, dR, db, dleak = np.zeros_like(W), np.zeros_like(R), np.zeros_like(b), 0.0
     dh = da = np.zeros_like(h_0)
     for t in range(len(x), 0, -1):
-        dh = own[t - 1] + da @ R + (0 if way == "no leak" else (1 - leak) * dh)
+        share = {"no leak": 0, "whole": 1, "swapped": leak}.get(way, 1 - leak)
+        dh = own[t - 1] + da @ R + share * dh
         slope = 1 - (hs[t] if way == "slope at h" else cs[t]) ** 2
-        da = dh * slope * (1 if way == "no factor" else leak)
+        da = dh * slope * {"no factor": 1, "swapped": 1 - leak}.get(way, leak)
         dW, dR, db = dW + da.T @ x[t - 1], dR + da.T @ hs[t - 1], db + da.sum(axis=0)
-        kept = {"leak: old state only": -hs[t - 1], "leak: new part only": cs[t]}
+        kept = {
+            "leak: old state only": -hs[t - 1],
+            "leak: new part only": cs[t],
+            "leak: late": cs[t] - hs[t],
+        }
         dleak += (dh * kept.get(way, cs[t] - hs[t - 1])).sum()
     return [dW, dR, db, dleak]
 
@@ -242,10 +277,13 @@ def check_5(leaky_gradients: Callable) -> None:
     )
     hints = {
         "no leak": "The state has a third use: h_(t+1) contains (1 - leak) * h_t directly, beside what goes through R.",
+        "whole": "On the direct way h_(t+1) contains only the share 1 - leak of h_t: dh is multiplied with it.",
+        "swapped": "leak is the share of the new, tanh(a_t); 1 - leak is what is kept of h_(t-1).",
         "slope at h": "1 - h^2 is the slope only where h = tanh(a). Here h is a mixture: keep tanh(a_t) and use that.",
         "no factor": "a_t enters h_t with the factor leak, which its cotangent must contain.",
         "leak: old state only": "leak enters h_t twice, with tanh(a_t) and, through 1 - leak, with -h_(t-1).",
         "leak: new part only": "leak enters h_t twice, with tanh(a_t) and, through 1 - leak, with -h_(t-1).",
+        "leak: late": "leak enters h_t with tanh(a_t) and with -h_(t-1), the state before the step, not after it.",
     }
     wrong = {way: _leaky(x, h_0, own, W, R, b, leak, way) for way in hints}
     for k, name in enumerate(("dL/dW", "dL/dR", "dL/db", "dL/dleak")):
@@ -254,7 +292,8 @@ def check_5(leaky_gradients: Callable) -> None:
             mistakes.setdefault(hint, wrong[way][k])
             if not np.allclose(wrong[way][k], right[k]) and np.shape(answer[k]) == np.shape(right[k]):
                 check(not np.allclose(answer[k], wrong[way][k]), hint)
-        close(answer[k], right[k], f"{name} is not right. Which uses has a state, and which of them are in your dh?")
+        question = "Where does leak stand in h_t?" if k == 3 else "Which uses has a state, and are all of them in dh?"
+        close(answer[k], right[k], f"{name} is not right. {question}")
     passed("6.5")
 
 
@@ -284,11 +323,12 @@ def check_6(forward_gradient: Callable) -> None:
             "The old p and q must be multiplied by r on their way through the step.": _rtrl(x, d, w, r, carry=1.0),
             "Every step has an error, and all of them count; that is the last one alone.": _rtrl(x, d, w, r, last=True),
             "The right numbers in the other order: dL/dw first.": right[::-1],
+            "Twice the right numbers: with the factor 1/2 in the loss its slope is h - d.": [2 * g for g in right],
         }
         try:
             answer = forward_gradient(iter(x.tolist()), iter(d.tolist()), float(w), float(r))
         except (TypeError, IndexError) as error:
-            if "iterator" in str(error):
+            if "iterator" in str(error) or "0-d array" in str(error):
                 raise CheckFailed(
                     f"x and d are streams ({error}): go through both once, side by side, with zip."
                 ) from None
