@@ -86,18 +86,20 @@ def experiment(
     part: str = "validation",
     score: str = "(u.argmax(axis=1) == {part}[1]).mean()",
     optimizer: str = "optim.SGD(net.parameters(), lr=0.1)",
+    used: str = "layers[:-1]",
+    middle: int = 5,
 ) -> str:
     return f"""\
 # EXERCISE 3.7
 def deep_accuracy(gain, seed):
     rng = np.random.default_rng({seed})
-    layers, sizes = [], [(64, 32)] + 5 * [(32, 32)] + [(32, 10)]
+    layers, sizes = [], [(64, 32)] + {middle} * [(32, 32)] + [(32, 10)]
     for inputs, outputs in sizes:
         layer = nn.Linear(inputs, outputs, rng=rng)
         {target} = {scale} * rng.standard_normal((outputs, inputs))
         layer.bias.data = np.zeros(outputs)
         layers += [layer, mg.tanh]
-    net = nn.Sequential(*layers[:-1])
+    net = nn.Sequential(*{used})
     optimizer = {optimizer}
     x, c = training
     for _ in range(300):
@@ -121,6 +123,7 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("3.1", "right for ten classes only", first("2.303"), "follow from their number"),
     Misconception("3.1", "forgets the minus", first("np.log(1 / classes)"), "sign"),
     Misconception("3.2", "overflows", entropy(top="0"), "subtract the largest first"),
+    Misconception("3.2", "the maximum of each column", entropy(top="u.max(axis=0)"), "of each column"),
     Misconception("3.2", "one maximum for all rows", entropy(top="u.max()"), "of each row"),
     Misconception("3.2", "a constant in the logarithm", entropy(loss="-np.log(y[rows, c] + 1e-12).mean()"), "caps it"),
     Misconception("3.2", "logarithm of a probability", entropy(loss="-np.log(y[rows, c]).mean()"), "rounded to 0"),
@@ -133,12 +136,24 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception(
         "3.3", "right value, outside the graph", softmaxes("mg.cross_entropy(Tensor(u.data), c)"), "no gradient reaches"
     ),
+    Misconception(
+        "3.3",
+        "no logarithm",
+        softmaxes("-mg.softmax(u)[np.arange(len(c)), c].mean()"),
+        "its logarithm is missing",
+    ),
     Misconception("3.3", "the floor of the right loss", softmaxes(floor="0"), "a right cross-entropy"),
     Misconception("3.3", "the number, not the formula", softmaxes(floor="1.4612"), "follow from their number"),
     Misconception("3.3", "one class too many", softmaxes(floor="np.log(np.e + classes) - 1"), "one fewer"),
     Misconception("3.4", "sum instead of mean", layers(start="y - d"), "lacks the factor 1 / B"),
     Misconception(
         "3.4", "right h, slope at the activated value", layers(slope="(1 - np.tanh(h)**2)"), "already the tanh"
+    ),
+    Misconception(
+        "3.4",
+        "divided by B twice",
+        layers("a_bar.T @ x / 6, a_bar.mean(axis=0), u_bar.T @ h / 6, u_bar.mean(axis=0)"),
+        "twice",
     ),
     Misconception("3.4", "no slope", layers(slope="1"), "slope of tanh is missing"),
     Misconception(
@@ -176,6 +191,7 @@ MISCONCEPTIONS: list[Misconception] = [
         ),
         "are still stored",
     ),
+    Misconception("3.6", "eps under the root", adam(CORRECTED, "m_hat / np.sqrt(v_hat + eps)"), "not under it"),
     Misconception("3.6", "drops the correction", adam("", "self.m / (np.sqrt(self.v) + eps)"), "no correction at all"),
     Misconception(
         "3.6",
@@ -199,5 +215,7 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception(
         "3.7", "counts instead of shares", experiment(score="(u.argmax(axis=1) == {part}[1]).sum()"), "share"
     ),
+    Misconception("3.7", "a tanh on the readout", experiment(used="layers"), "no tanh after the readout"),
+    Misconception("3.7", "five hidden layers", experiment(middle=4), "learns too well"),
     Misconception("3.7", "another optimiser", experiment(optimizer="optim.Adam(net.parameters())"), "plain SGD"),
 ]
