@@ -91,7 +91,7 @@ def draw(
         ("tau", "time constant τ", fade[1]),
         ("wave", "period of its own wave", wave),
         ("period", "a wave with the period", asked),
-        ("gain", "comes out as high, times", number(abs(read), 4) if stable else "–"),
+        ("gain", "comes out with the gain", number(abs(read), 4) if stable else "–"),
         ("phase", "and shifted by", f"{number(np.degrees(np.angle(read)), 1)}°" if stable else "–"),
     )
     panels = [
