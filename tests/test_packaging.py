@@ -60,9 +60,11 @@ class Refuse:
             raise ImportError(f"minigrad imports {name}")
 sys.meta_path.insert(0, Refuse())
 import pkgutil, minigrad
-needs_numba = {f"minigrad.compiled.{name}" for name in ("barrier", "compiling", "pointwise", "simd")}
+compiled = "barrier", "compiling", "functions", "pointwise", "simd"
+needs_numba = {f"minigrad.compiled.{name}" for name in compiled}
+needs_numba |= {f"minigrad.recurrent.kernels.{name}" for name in ("on_numba", "panels")}
 for module in pkgutil.walk_packages(minigrad.__path__, "minigrad."):
-    if module.name not in needs_numba | {"minigrad.recurrent.kernels.on_numba"}:
+    if module.name not in needs_numba:
         __import__(module.name)
 """
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
