@@ -35,11 +35,11 @@ execute: $(KERNELS)  ## run every notebook again and store its outputs
 derive: $(READY)  ## rewrite what follows from _config.yml and from the solutions
 	@$(BIN)/unrolled derive
 
-check: $(KERNELS)  ## check your answers to a chapter's exercises, e.g. make check EX=04
+check: $(READY)  ## check your answers to a chapter's exercises, e.g. make check EX=04
 	@test -n "$(EX)" || { echo "Name the chapter, for example: make check EX=04" >&2; exit 2; }
 	@$(BIN)/unrolled check $(EX)
 
-lab: $(KERNELS)  ## open the notebooks in JupyterLab
+lab: $(READY)  ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab
 
 .venv-bench/ready: benchmarks/requirements.txt pyproject.toml
