@@ -57,3 +57,11 @@ def test_the_benchmark_table_is_the_stored_one():
     rows = [f"| {1e3 * ms:.2f} | {median['minigrad'] / ms:.2f} |" for ms in median.values()]
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert not [row for row in rows if row not in text], "copy the numbers of the last make bench into README.md"
+
+
+def test_the_table_of_whole_layers_is_the_stored_one():
+    sys.path.insert(0, str(ROOT))
+    from benchmarks import sequences
+
+    table = sequences.table(json.loads((ROOT / "benchmarks/results/sequences.json").read_text(encoding="utf-8")))
+    assert not [line for line in table.splitlines() if line not in README], "copy the last table into README.md"
