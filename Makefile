@@ -20,7 +20,7 @@ $(READY): requirements.txt pyproject.toml
 	@$(STARTED); $(PYTHON) -m venv .venv && \
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt && touch $@ && $(ELAPSED)
 
-$(KERNELS): $(READY) $(wildcard minigrad/compiled/*.py minigrad/recurrent/kernels/*.py)
+$(KERNELS): $(READY) $(wildcard minigrad/updates.py minigrad/compiled/*.py minigrad/recurrent/kernels/*.py)
 	@$(BIN)/python -m minigrad.compiled && touch $@
 
 book: $(KERNELS)  ## build the book from its stored outputs and print the page to open

@@ -40,7 +40,10 @@ def apply(rule: Callable, arrays: list, numbers: list) -> tuple:
     """Return rule(*arrays, *numbers), in one pass where Numba is there."""
     if compiled.pays(*arrays):
         return compiled.loaded().update(rule, arrays, numbers)
-    return rule(*arrays, *numbers)
+    new = rule(*arrays, *numbers)
+    return (
+        tuple(map(float, new)) if type(arrays[0]) is float else new
+    )  # np.sqrt makes a NumPy number of a Value's float
 
 
 def squared_norm(g: np.ndarray) -> float:

@@ -381,3 +381,14 @@ def test_a_state_that_does_not_fit_is_named_and_changes_nothing():
         optimizer.load_state_dict([1, 2])
     for name, x in optimizer.state_dict().items():
         assert x is before[name]
+
+
+@pytest.mark.parametrize("make", [RMSprop, Adam, AdamW, lambda p: SGD(p, lr=0.1, momentum=0.9)])
+def test_a_value_stays_a_python_float(make):
+    x = Value(2.0)
+    optimizer = make([x])
+    for _ in range(2):
+        optimizer.zero_grad()
+        (x * x).backward()
+        optimizer.step()
+    assert type(x.data) is float and x.data < 2
