@@ -4,19 +4,18 @@ So a slow moment of the machine meets all engines; what is compared are ratios w
 once its numbers are found to be right.
 """
 
-import importlib.metadata
 import json
 import math
 import os
-import platform
 import re
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from datetime import date
 from pathlib import Path
+
+from unrolled.machine import machine as describe_machine
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks/results"
@@ -145,20 +144,7 @@ def last_words(worker: subprocess.Popen) -> str:
 
 def machine() -> dict:
     """Return the machine, the day and the versions of what is measured."""
-    names = "numpy", "numba", "torch", "jax", "autograd", "mygrad"
-    have = {dist.metadata["Name"].lower() for dist in importlib.metadata.distributions()}
-    info = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
-    fields = dict(line.split(":", 1) for line in info.splitlines() if ":" in line)
-    fields = {key.strip(): value.strip() for key, value in fields.items()}
-    flags = {"avx2", "fma", "avx512f"} & set(fields.get("flags", "").split())
-    return {
-        "date": date.today().isoformat(),
-        "processor": fields.get("model name", platform.machine()),
-        "flags": " ".join(sorted(flags)),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in names if name in have},
-    }
+    return describe_machine("numpy", "numba", "torch", "jax", "autograd", "mygrad")
 
 
 def store(result: dict, path: Path) -> None:

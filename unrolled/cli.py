@@ -113,6 +113,27 @@ def _check_many(files: tuple[Path, ...], solution: Path) -> bool:
 
 
 @main.command()
+@click.argument("name", required=False)
+@click.option("--jobs", type=click.IntRange(1), help="Trials at a time; by default one for each core.")
+def experiment(name: str | None, jobs: int | None) -> None:
+    """Run the trials of the experiment NAME that are not stored yet; without NAME, list the experiments."""
+    from unrolled import experiments
+
+    if name is None:
+        click.echo("\n".join(experiments.names()))
+        return
+    for case, result, seconds in experiments.run(name, jobs or os.cpu_count()):
+        click.echo(f"{seconds:6.1f} s  {_words(case)}  ->  {_words(result)}")
+    click.echo(experiments.provenance(name))
+
+
+def _words(values: dict) -> str:
+    return " ".join(
+        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
+    )
+
+
+@main.command()
 @click.option("--check", is_flag=True, help="Change nothing; name the files that are stale and exit with 1.")
 def derive(check: bool) -> None:
     """Regenerate the files that others determine: student notebooks, and what the site's settings decide."""
