@@ -4,9 +4,32 @@
 each call, a seed does not.
 """
 
+from unrolled.tasks.arithmetic import adding, multiplication
+from unrolled.tasks.copying import copy_memory
+from unrolled.tasks.latching import delayed_recall, two_sequence
 from unrolled.tasks.letters import FEATURE_NAMES, FEATURES, letters
+from unrolled.tasks.order import ORDER_SYMBOLS, temporal_order
+from unrolled.tasks.reber import REBER_SYMBOLS, continual_reber, embedded_reber
 from unrolled.tasks.sunspots import sunspots
 from unrolled.tasks.temporal_xor import temporal_xor
 from unrolled.tasks.words import LEXICON, words
 
-__all__ = ["FEATURES", "FEATURE_NAMES", "LEXICON", "letters", "sunspots", "temporal_xor", "words"]
+__all__ = [
+    "FEATURES",
+    "FEATURE_NAMES",
+    "LEXICON",
+    "ORDER_SYMBOLS",
+    "REBER_SYMBOLS",
+    "adding",
+    "continual_reber",
+    "copy_memory",
+    "delayed_recall",
+    "embedded_reber",
+    "letters",
+    "multiplication",
+    "sunspots",
+    "temporal_order",
+    "temporal_xor",
+    "two_sequence",
+    "words",
+]
