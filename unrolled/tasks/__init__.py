@@ -12,6 +12,7 @@ from unrolled.tasks.order import ORDER_SYMBOLS, temporal_order
 from unrolled.tasks.reber import REBER_SYMBOLS, continual_reber, embedded_reber
 from unrolled.tasks.sunspots import sunspots
 from unrolled.tasks.temporal_xor import temporal_xor
+from unrolled.tasks.text import TEXT_SPLIT, text
 from unrolled.tasks.words import LEXICON, words
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "LEXICON",
     "ORDER_SYMBOLS",
     "REBER_SYMBOLS",
+    "TEXT_SPLIT",
     "adding",
     "continual_reber",
     "copy_memory",
@@ -30,6 +32,7 @@ __all__ = [
     "sunspots",
     "temporal_order",
     "temporal_xor",
+    "text",
     "two_sequence",
     "words",
 ]
