@@ -1,5 +1,6 @@
 """The built book in a real browser, from the disk, as a reader without a connection sees it."""
 
+import importlib
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from minigrad import errors
 from unrolled.site import SiteError, chapters, derive, public_address
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -190,6 +192,20 @@ def test_search_finds_the_chapter(browser):
 def test_the_pages_are_those_of_the_table_of_contents(html):
     built = {str(path.relative_to(html).with_suffix("")) for path in (html / "book").rglob("*.html")}
     assert built == set(chapters(ROOT))
+
+
+def test_the_reference_holds_everything_public(html):
+    page = (html / "book/api.html").read_text("utf8")
+    modules = ("minigrad", "minigrad.nn", "unrolled.tasks")
+    public = [(name, key) for name in modules for key in importlib.import_module(name).__all__]
+    public += [("minigrad.errors", key) for key in vars(errors) if key.endswith("Error")]
+    public += [("minigrad.optim", key) for key in ("SGD", "RMSprop", "Adam", "AdamW", "clip_grad_norm_")]
+    public = [
+        (name, key) for name, key in public if key not in ("nn", "optim", "errors", "init") and key != key.upper()
+    ]
+    # an anchor is the name under which an object is shown
+    assert [f"{name}.{key}" for name, key in public if not re.search(rf'id="[\w.]*\b{key}"', page)] == []
+    assert "::" not in re.sub(r"<[^>]*>", "", page[page.index("<article") : page.index("</article")])
 
 
 def test_while_the_address_is_empty_no_button_leads_nowhere(html):
