@@ -246,6 +246,12 @@ def check_5(largest_error: Callable) -> None:
     errors = abs(2 * drawn[-1] * vector**2)
     check(not np.isclose(found, errors.mean()), "That is the mean of the errors; return the largest.")
     check(not np.isclose(found, errors.sum()), "That is the sum of the errors; return the largest.")
+    largest = max(abs(2 * g * vector**2).max() for g in drawn)  # one cotangent, or several
+    check(
+        np.isclose(found, largest, rtol=1e-3),
+        f"Where rule and difference are {largest:.3g} apart, {found:.3g} is returned: take the largest absolute "
+        "difference, divided by nothing.",
+    )
     check(error(cube, vector, 1) == error(cube, vector, 1), "The same rng gives another result: draw with rng alone.")
     check(error(cube, vector, 1) != error(cube, vector, 2), "Another rng gives the same result: draw g with rng.")
     passed("2.5")

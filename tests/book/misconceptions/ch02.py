@@ -243,6 +243,12 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception(
         "2.5", "sum in place of the largest", check(result="abs(found - numeric).sum()"), "sum of the errors"
     ),
+    Misconception(
+        "2.5",
+        "relative error",
+        check(result="(abs(found - numeric) / (1e-12 + abs(found) + abs(numeric))).max()"),
+        "divided by nothing",
+    ),
     Misconception("2.5", "a verdict", check(result="abs(found - numeric).max() < 1e-6"), "not the verdict"),
     Misconception("2.5", "compares sums", check(result="abs((found - numeric).sum())"), "entries are all alike"),
     Misconception("2.6", "diagonal only", share("g * (1 - y) / total"), "Only the diagonal"),
