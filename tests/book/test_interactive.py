@@ -14,8 +14,8 @@ from test_site import BROWSER, CONTRAST, HTML, QUIET, ROOT, TROUBLE, build
 import minigrad as mg
 from minigrad import Tensor, Value
 from minigrad.errors import OptionError
-from minigrad.recurrent.elman import elman
-from unrolled.interactive import FIGURES, show
+from minigrad.recurrent.elman import elman, elman_sequence
+from unrolled.interactive import FIGURES, jacobians, show
 from unrolled.notebooks import normalise
 from unrolled.site import chapters
 
@@ -288,13 +288,23 @@ def elman_filter(pole, pair, weight):
     return R, first if weight == "one" else (np.eye(len(R)) - R) @ first, first.T
 
 
-def from_picture(page, panel, selector):
-    """The points of a line as the reader sees it, measured with the axes' labels alone."""
+def degrees(text):
+    return read(text.rstrip("°"))
+
+
+def decades(text):
+    """The logarithm of a power of ten as the axes write it."""
+    raised = text.removeprefix("10").translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
+    return 0.0 if text == "1" else float(raised or 1)
+
+
+def from_picture(page, panel, selector, label=degrees):
+    """The heights of a line as the reader sees it, measured with the axes' labels alone, and of one pixel."""
     svg = page.locator(f"[data-panel={panel}]")
     places = svg.locator(selector).get_attribute("d")
     points = np.array([[float(x) for x in pair.split()] for pair in re.findall(r"[ML]([-\d.]+ [-\d.]+)", places)])
     ticks = svg.locator(".un-ytick").evaluate_all("ticks => ticks.map(t => [t.textContent, t.getAttribute('y') - 4])")
-    (low, low_at), (high, high_at) = ((read(text.rstrip("°")), y) for text, y in (ticks[0], ticks[-1]))
+    (low, low_at), (high, high_at) = ((label(text), y) for text, y in (ticks[0], ticks[-1]))
     return low + (points[:, 1] - low_at) / (high_at - low_at) * (high - low), (high - low) / abs(high_at - low_at)
 
 
@@ -369,6 +379,78 @@ def test_the_filter_looks_up_its_place_in_the_plane(visit):
     np.testing.assert_allclose(middle(probe) - middle(circle), [-radius, 0], atol=1)
 
 
+# --- the Jacobians ---------------------------------------------------------------------------------------------------
+
+
+def jacobian(R, drive, lag):
+    """dh_T/dh_(T-lag) by minigrad's compiled layer, from the state at which the last `lag` steps begin."""
+    units, x = len(R), jacobians.inputs()[:, None]
+    tensor = lambda a: Tensor(a, dtype="float64")
+    states, _ = elman_sequence(tensor(x), tensor(np.zeros((1, units))), tensor(drive * np.eye(units)), tensor(R), 0.0)
+    start = Tensor(np.repeat(states.data[-lag - 1], units, 0), dtype="float64", requires_grad=True)
+    x = tensor(np.repeat(x[len(x) - lag :], units, 1))
+    _, end = elman_sequence(x, start, tensor(drive * np.eye(units)), tensor(R), 0.0)
+    return mg.grad(end, start, seed=np.eye(units)).data
+
+
+@pytest.mark.parametrize("seed", SETTINGS)
+def test_the_jacobians_have_the_numbers_of_minigrad(visit, seed):
+    rng = np.random.default_rng(200 + seed)
+    kind = list(jacobians.KINDS)[seed % 3]
+    radius, drive = rng.integers(50, 151) / 100, rng.integers(0, 61) / 20 * (seed % 7 > 0)
+    page = visit(show("jacobians"))
+    choose(page, "kind", kind)
+    slide(page, "radius", radius)
+    slide(page, "drive", drive)
+    values = lambda line: json.loads(
+        page.locator(f"[data-panel=norms] [data-line={line}]").get_attribute("data-values")
+    )
+    shown = {line: np.array(values(line), float) for line in ("product", "alone", "bound", "radius")}
+
+    R = radius * jacobians.recurrent_weights(kind)
+    largest = lambda A: np.linalg.svd(A, compute_uv=False)[0]
+    lags = [1, 2, 10, 25, 50]
+    products = np.array([largest(jacobian(R, drive, n)) for n in lags])
+    powers = np.array([largest(np.linalg.matrix_power(R, n)) for n in lags])
+    np.testing.assert_allclose(shown["product"][lags], products, rtol=1e-6)
+    np.testing.assert_allclose(shown["alone"][lags], powers, rtol=1e-6)
+    np.testing.assert_allclose(shown["bound"][lags], [largest(R) ** n for n in lags], rtol=1e-9)
+    np.testing.assert_allclose(shown["radius"][lags], [radius**n for n in lags], rtol=1e-9)
+    assert max(abs(np.linalg.eigvals(R))) == pytest.approx(radius, abs=1e-5)
+    for line, norms in shown.items():
+        drawn, pixel = from_picture(page, "norms", f"[data-line={line}]", decades)
+        if abs(np.log10(norms)).max() <= 8:
+            np.testing.assert_allclose(drawn[[0, *range(1, 51)]], np.log10(norms), atol=0.1 * pixel)
+        assert abs(drawn).max() <= 8 + 0.1 * pixel
+
+    assert exact(page.locator("[data-name=rate]")) == pytest.approx((products[4] / products[3]) ** 0.04, rel=1e-6)
+    assert exact(page.locator("[data-name=alone]")) == pytest.approx((powers[4] / powers[3]) ** 0.04, rel=1e-6)
+    assert exact(page.locator("[data-name=s1]")) == pytest.approx(largest(R), rel=1e-6)
+    peak = page.locator("[data-name=largest]").text_content().rpartition(" at lag ")
+    top = int(peak[2])
+    assert shown["product"].max() == pytest.approx(largest(jacobian(R, drive, top)) if top else 1, rel=1e-6)
+    size, _, power = peak[0].partition(" · ")
+    assert shown["product"].max() == pytest.approx(
+        read(size) * 10 ** (decades(power) if power else 0), rel=0.05, abs=5e-4
+    )
+    gone = page.locator("[data-name=gone]").text_content()
+    if gone == "more than 50 steps":
+        assert (shown["product"] > 0.01).all()
+    else:
+        n = int(gone.removesuffix(" steps"))
+        assert largest(jacobian(R, drive, n)) <= 0.01 < largest(jacobian(R, drive, n - 1))
+
+
+def test_without_inputs_the_product_is_the_power_of_R(visit):
+    page = visit(show("jacobians", drive=0, kind="triangular", radius=0.9))
+    line = lambda name: page.locator(f"[data-line={name}]").get_attribute("d")
+    assert line("product") == line("alone") != line("radius")
+    assert exact(page.locator("[data-name=slope]")) == 1
+    choose(page, "kind", "orthogonal")
+    values = [exact(page.locator(f"[data-name={name}]")) for name in ("rate", "alone", "s1")]
+    assert values == pytest.approx([0.9] * 3, abs=1e-5)
+
+
 # --- every figure ----------------------------------------------------------------------------------------------------
 
 CALLS = {
@@ -379,6 +461,13 @@ CALLS = {
         {"r": -0.8, "weight": "one"},
         {"r": 1.1},
         {"kind": "pair", "radius": 1, "angle": 0},
+    ],
+    "jacobians": [
+        {},
+        {"kind": "orthogonal", "radius": 1, "drive": 0},
+        {"kind": "triangular", "radius": 0.9, "drive": 0.05},
+        {"radius": 1.5, "drive": 0},
+        {"radius": 0.5, "drive": 3},
     ],
 }
 
@@ -435,11 +524,11 @@ def test_lines_stand_out(visit, name):
         page = visit(show(name), theme=theme)
         colours = page.evaluate("""() => {
           const style = getComputedStyle(document.querySelector("figure"));
-          const names = ["paper", "ink", "line", "blue", "hot"];
+          const names = ["paper", "ink", "line", "blue", "hot", "green"];
           return Object.fromEntries(names.map(name => [name, style.getPropertyValue("--un-" + name)]));
         }""")
         shades = {key: luminance(value.strip()) for key, value in colours.items()}
-        for key in ("ink", "line", "blue", "hot"):
+        for key in ("ink", "line", "blue", "hot", "green"):
             light, dark = sorted((shades[key], shades["paper"]), reverse=True)
             assert (light + 0.05) / (dark + 0.05) >= 3, (theme, key)
 
@@ -486,7 +575,7 @@ def test_two_of_each_on_a_page_live_apart(visit):
     figures = [show(name, **settings) for name in FIGURES for settings in CALLS[name][:2]]
     page = visit("<script>window.before = Object.getOwnPropertyNames(window)</script>", *figures, *figures[::2])
     assert page.evaluate("Object.getOwnPropertyNames(window).filter(n => !before.includes(n) && n !== 'before')") == []
-    assert page.locator("figure[data-live]").count() == 6
+    assert page.locator("figure[data-live]").count() == len(figures) + len(figures[::2])
     graphs = page.locator("figure[data-figure=graph]")
     graphs.nth(1).locator("[name=forward]").press("Enter")
     assert [graph.get_attribute("data-step") for graph in graphs.all()] == ["0", "1", "0"]
@@ -501,7 +590,8 @@ def test_two_of_each_on_a_page_live_apart(visit):
 @each_figure
 def test_a_script_run_twice_does_nothing_the_second_time(visit, name):
     page = visit(show(name))
-    page.locator("[name=forward]" if name == "graph" else "[name=r]").press("Enter" if name == "graph" else "ArrowLeft")
+    first = "[name=forward]" if name == "graph" else "input[type=range]:visible"
+    page.locator(first).first.press("Enter" if name == "graph" else "ArrowLeft")
     page.evaluate("""() => {
       window.changes = 0;
       new MutationObserver(found => { changes += found.length; })
@@ -542,13 +632,15 @@ def test_a_notebook_keeps_the_figure_as_it_is(name):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("two_poles", {}, "there are graph, one_pole"),
+        ("two_poles", {}, "there are graph, one_pole, jacobians"),
         ("graph", {"a": 4}, "a is to lie between -3 and 3, not 4"),
         ("graph", {"scene": "forest"}, "'order' with a; "),
         ("graph", {"w": 1}, "'loss' with w, b"),
         ("one_pole", {"r": 1.3}, "r is to lie between -1.2 and 1.2"),
         ("one_pole", {"kind": "zero"}, "kind is one of real, pair"),
         ("one_pole", {"frequency": math.nan}, "frequency is to lie"),
+        ("jacobians", {"kind": "identity"}, "kind is one of orthogonal, gaussian, triangular"),
+        ("jacobians", {"drive": -1}, "drive is to lie between 0 and 3"),
     ],
 )
 def test_what_does_not_exist_is_refused(name, settings, message):
@@ -588,7 +680,7 @@ def test_the_built_pages_have_living_figures(browser, theme):
             # The theme's light card for outputs is gone.
             card = figure.locator("xpath=..").evaluate("e => getComputedStyle(e).backgroundColor")
             assert card == "rgba(0, 0, 0, 0)"
-            field = figure.locator("select").first
+            field = figure.locator("select, input").first
             field.focus()
             before = figure.inner_text()
             page.keyboard.press("ArrowDown")

@@ -16,10 +16,14 @@ from html import escape
 from importlib.resources import files
 
 from minigrad.errors import OptionError
-from unrolled.interactive import graph, one_pole
+from unrolled.interactive import graph, jacobians, one_pole
 from unrolled.interactive.parts import Drawing, join, tag
 
-FIGURES: dict[str, Callable[..., Drawing]] = {"graph": graph.draw, "one_pole": one_pole.draw}
+FIGURES: dict[str, Callable[..., Drawing]] = {
+    "graph": graph.draw,
+    "one_pole": one_pole.draw,
+    "jacobians": jacobians.draw,
+}
 
 WHERE = "The figure moves where scripts run: in the built book, and in a notebook once its cell is run."
 
@@ -57,6 +61,8 @@ def show(name: str, **settings: float | str) -> Interactive:
     "graph": scene "order" with the leaf a, or "loss" with w and b; numbers from -3 to 3.
     "one_pole": kind "real" with r from -1.2 to 1.2, or "pair" with radius 0 to 1.2 and angle 0 to 1 (times pi);
         weight "mean" (a constant input comes out unchanged) or "one"; frequency from 0 to 1 (times pi radians a step).
+    "jacobians": kind "orthogonal", "gaussian" or "triangular", all of R; radius, its spectral radius, from 0.5 to 1.5;
+        drive, the standard deviation of the inputs, from 0 to 3.
     Raises OptionError for a figure or a setting that does not exist.
     """
     if name not in FIGURES:

@@ -12,6 +12,21 @@ function write(element, x, digits = 3, unit = "") {
   element.dataset.value = x;
 }
 
+// Nothing to say in a place for a number.
+function blank(element) {
+  element.textContent = "–";
+  delete element.dataset.value;
+}
+
+// Writes beside each slider where it stands, and tells a screen reader the same.
+function tellSliders(form) {
+  for (const row of all(form, ".un-slider")) {
+    const output = row.querySelector("output"), input = row.querySelector("input");
+    write(output, input.valueAsNumber, output.dataset.digits, output.dataset.unit);
+    input.ariaValueText = output.textContent;
+  }
+}
+
 const all = (element, selector) => [...element.querySelectorAll(selector)];
 
 // The axes of a panel that Python drew: from numbers to places in the picture.

@@ -37,7 +37,6 @@ function mount(figure, form) {
   const [plane, response, gain, phase] = ["plane", "response", "gain", "phase"].map(name => axes(figure, name));
   const reading = name => figure.querySelector(`[data-name="${name}"]`);
   const value = name => form.elements[name].valueAsNumber;
-  const none = element => { element.textContent = "–"; delete element.dataset.value; };
 
   function waves(panel, name, frequencies, values, at, read) {
     const shown = values.length > 0;
@@ -62,10 +61,8 @@ function mount(figure, form) {
     const weight = unit ? [1, 0] : [1 - pole[0], -pole[1]];
     const stable = radius < 1;
 
+    tellSliders(form);
     for (const row of all(form, ".un-slider")) {
-      const output = row.querySelector("output"), input = row.querySelector("input");
-      write(output, input.valueAsNumber, output.dataset.digits, output.dataset.unit);
-      input.ariaValueText = output.textContent;
       row.hidden = (row.dataset.kind ?? form.elements.kind.value) !== form.elements.kind.value;
     }
 
@@ -92,7 +89,7 @@ function mount(figure, form) {
     waves(phase, "phase", grid, found.map(degrees), frequency, degrees(read));
 
     const fading = radius > 0 && stable;
-    const steps = (name, x, shown, digits) => (shown ? write(reading(name), x, digits, " steps") : none(reading(name)));
+    const steps = (name, x, shown, digits) => (shown ? write(reading(name), x, digits, " steps") : blank(reading(name)));
     reading("verdict").textContent = weight.some(x => x !== 0) ? VERDICTS[(radius >= 1) + (radius > 1)] : CLOSED;
     steps("half", Math.LN2 / -Math.log(radius), fading, 2);
     steps("tau", 1 / -Math.log(radius), fading, 2);
@@ -102,8 +99,8 @@ function mount(figure, form) {
       write(reading("gain"), Math.hypot(...read), 4);
       write(reading("phase"), degrees(read), 1, "°");
     } else {
-      none(reading("gain"));
-      none(reading("phase"));
+      blank(reading("gain"));
+      blank(reading("phase"));
     }
   }
 

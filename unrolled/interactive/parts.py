@@ -71,6 +71,15 @@ def path(points: Sequence[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
+def legend(*entries: tuple[str, str], left: float, top: float, step: float, columns: int = 2) -> str:
+    """Return what the lines of a picture mean: (class of the line, text) in columns, `step` apart."""
+    parts = []
+    for k, (line, text) in enumerate(entries):
+        x, y = left + k % columns * step, top + k // columns * 18
+        parts += [tag("path", d=f"M{x:g} {y - 4:g}h24", class_=line), tag("text", text, x=x + 30, y=y)]
+    return tag("g", *parts, class_="un-legend")
+
+
 @dataclass
 class Panel:
     """One picture with axes, an SVG of its own, so that panels stand one below the other on a narrow screen.
