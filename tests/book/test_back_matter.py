@@ -6,6 +6,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+import minigrad
 from unrolled.site import chapters
 
 ROOT = Path(__file__).parents[2]
@@ -153,3 +154,14 @@ def test_terms_occur_in_the_chapter_that_is_said_to_introduce_them():
         # What follows in brackets or after a comma tells two terms apart, or gives a short form.
         name = plain(re.split(r" \(|,", term)[0])
         assert name in texts[f"{int(chapter):02d}"], f"{term}: not in chapter {chapter}"
+
+
+# --------------------------------------------------------------------------------------------------------- citing
+
+
+def test_the_page_on_citing_agrees_with_the_file_for_programs():
+    citation = (ROOT / "CITATION.cff").read_text("utf8")
+    for key, field in {"title": "title", "version": "version"}.items():
+        value = re.search(rf'^{key}: "?([^"\n]+)"?$', citation, re.MULTILINE)[1]
+        assert f"{field:8}= {{{value}}}" in page("citing.md").replace("{{", "{").replace("}}", "}")
+        assert key != "version" or value == minigrad.__version__
