@@ -93,6 +93,16 @@ def test_what_a_reader_of_the_last_two_symbols_can_know():
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_distinct_strings_come_in_the_order_drawn_and_leave_no_empty_steps(seed):
+    inputs, targets, _, _ = embedded_reber(200, seed, distinct=True)
+    drawn = dict.fromkeys(spell(*embedded_reber(200, seed)[:2]))  # the first 200 draws are the same
+    assert list(spell(inputs, targets))[: len(drawn)] == list(drawn)
+    for few in range(1, 20):
+        inputs, _, _, lengths = embedded_reber(few, seed, distinct=True)
+        assert len(inputs) == lengths.max()
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_a_stream_is_whole_strings_one_after_another(seed):
     inputs, targets, legal = continual_reber(500, seed, count=3)
     whole = f"({EMBEDDED})"

@@ -42,7 +42,7 @@ def _embedded() -> tuple[np.ndarray, np.ndarray]:
 _FOLLOWS, _SYMBOLS = _embedded()
 _END = len(_FOLLOWS) - 1
 _LEGAL = (_SYMBOLS[:, :, None] == np.arange(len(REBER_SYMBOLS))).any(axis=1)
-_MOST_DRAWS = 2_000_000  # for distinct strings: about 20 seconds
+_MOST_DRAWS = 2_000_000  # for distinct strings: about a minute's work
 
 
 def _paths(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -85,13 +85,14 @@ def embedded_reber(
     symbols after the one it repeats. A string has 9 symbols or more, 12 on average.
 
     count: how many strings, 1 or more. Another count with the same seed draws other strings.
-    distinct: draw again until no string occurs twice, which leaves longer strings; cut the result in two for a
-        training and a test set that share none.
+    distinct: draw again until no string occurs twice, which leaves longer strings, 16 symbols on average for
+        count=256; cut the result in two for a training and a test set that share none.
     Returns inputs, float32 one-hot of shape (T, count, 7), columns as in `REBER_SYMBOLS`; targets, int64 of shape
     (T, count), the index of the next symbol; legal, bool of shape (T, count, 7), what may come next; and lengths,
     int64 of shape (count,). The final E is a target, never an input, so a string of n symbols has length n - 1. After
     its length a string's inputs are 0, its targets -1 and nothing is legal.
-    Raises ValueError for another count, and where `distinct` does not find as many strings in two million draws.
+    Raises ValueError for another count, and where `distinct` does not find as many strings in two million draws,
+    which hold about 17,000.
     Source: Hochreiter & Schmidhuber 1997, "Long Short-Term Memory", experiment 1 (256 training and 256 test strings).
     """
     at_least(1, count=count)
