@@ -15,7 +15,9 @@ import minigrad as mg
 from minigrad import Tensor, Value
 from minigrad.errors import OptionError
 from minigrad.recurrent.elman import elman, elman_sequence
-from unrolled.interactive import FIGURES, jacobians, show
+from minigrad.recurrent.lstm import lstm_sequence
+from minigrad.recurrent.spec import CellSpec
+from unrolled.interactive import FIGURES, jacobians, lstm_cell, show
 from unrolled.notebooks import normalise
 from unrolled.site import chapters
 
@@ -451,6 +453,94 @@ def test_without_inputs_the_product_is_the_power_of_R(visit):
     assert values == pytest.approx([0.9] * 3, abs=1e-5)
 
 
+# --- the memory cell -------------------------------------------------------------------------------------------------
+
+
+def held(x, gates):
+    """minigrad's LSTM with its gates held: each step's input brings the gates' logits and x, the state changes nothing.
+
+    Returns x as a leaf, c and h at every step, and c_1 as a leaf for what comes after it.
+    """
+    tensor = lambda a: Tensor(a, dtype="float64")
+    columns = np.eye(4)
+    with np.errstate(divide="ignore"):
+        logits = [np.clip(np.log(g) - np.log1p(-np.array(g)), -700, 700) for g in gates]  # of i, f, o
+    x = Tensor(np.reshape(x, (-1, 1, 1)), dtype="float64", requires_grad=True)
+    series = x * tensor(columns[2])
+    for column, logit in zip((0, 1, 3), logits, strict=True):
+        series = series + tensor(np.reshape(logit, (-1, 1, 1)) * columns[column])
+    start = Tensor(np.zeros((1, 1)), dtype="float64", requires_grad=True)
+    rest = tensor(np.eye(4)), tensor(np.zeros((4, 1))), 0.0, 0.0
+    c, h = [start], []
+    for t in range(len(x)):
+        _, out, new = lstm_sequence(series[t : t + 1], tensor(np.zeros((1, 1))), c[-1], *rest, spec=CellSpec())
+        c.append(new)
+        h.append(out)
+    return x, c[1:], h
+
+
+@pytest.mark.parametrize("seed", SETTINGS)
+def test_the_cell_has_the_numbers_of_minigrad(visit, seed):
+    rng = np.random.default_rng(300 + seed)
+    page = visit(show("lstm_cell"))
+    scene = list(lstm_cell.SCENES)[seed % 4]
+    choose(page, "scene", scene)
+    gates = dict(zip(lstm_cell.GATES, lstm_cell.SCENES[scene][1], strict=True))
+    pulse, size = rng.integers(-15, 16) / 10, rng.integers(0, 16) / 10
+    slide(page, "pulse", pulse)
+    slide(page, "distractors", size)
+    assert page.locator("[name=scene]").input_value() == scene
+    for name in rng.choice(list(gates), seed % 4, replace=False):
+        gates[name] = rng.integers(1, 100) / 100
+        slide(page, name, gates[name])
+        assert page.locator("[name=scene]").input_value() == "own"
+
+    steps = lstm_cell.STEPS
+    i = [gates["i_write"]] + [gates["i_hold"]] * (steps - 1)
+    o = [gates["o_hold"]] * (steps - 1) + [gates["o_read"]]
+    x = np.array([pulse, *(size * d for d in lstm_cell.DISTRACTORS)])
+    leaf, c, h = held(x, (i, [gates["loop"]] * steps, o))
+    derivative = lambda root, by: mg.grad(root, by, retain_graph=True).data.ravel()
+    carried = np.concatenate([derivative(c[-1], c_t) for c_t in c])
+    expected = {
+        ("inputs", "x"): x,
+        ("inputs", ""): np.tanh(x),
+        ("gates", "i"): i,
+        ("gates", "loop"): [gates["loop"]] * steps,
+        ("gates", "o"): o,
+        ("cell", ""): [c_t.item() for c_t in c],
+        ("cell", "h"): [h_t.item() for h_t in h],
+        ("gradients", ""): derivative(c[-1], leaf),
+        ("gradients", "carried"): carried,
+    }
+    for (panel, line), values in expected.items():
+        selector = f"[data-line={line}]" if line else ".un-dots"
+        shown = json.loads(page.locator(f"[data-panel={panel}] {selector}").get_attribute("data-values"))
+        np.testing.assert_allclose(shown, values, atol=1e-9)
+        if panel != "gates":
+            drawn, pixel = from_picture(page, panel, selector)
+            np.testing.assert_allclose(drawn[:: 1 if line else 2], values, atol=0.1 * pixel)
+    written = carried[0] * i[0] * math.tanh(pulse)
+    readings = {
+        "c": c[-1].item(),
+        "h": h[-1].item(),
+        "written": written,
+        "noise": c[-1].item() - written,
+        "carried": carried[0],
+        "answer": derivative(h[-1], leaf)[0],
+    }
+    for name, value in readings.items():
+        assert exact(page.locator(f"[data-name={name}]")) == pytest.approx(value, abs=1e-9)
+
+
+def test_no_gate_changes_what_the_self_loop_carries(visit):
+    page = visit(show("lstm_cell"))
+    for scene in ("hold", "open", "late"):
+        choose(page, "scene", scene)
+        shown = json.loads(page.locator("[data-line=carried]").get_attribute("data-values"))
+        assert shown == [1] * lstm_cell.STEPS
+
+
 # --- every figure ----------------------------------------------------------------------------------------------------
 
 CALLS = {
@@ -468,6 +558,12 @@ CALLS = {
         {"kind": "triangular", "radius": 0.9, "drive": 0.05},
         {"radius": 1.5, "drive": 0},
         {"radius": 0.5, "drive": 3},
+    ],
+    "lstm_cell": [
+        {},
+        {"scene": "open", "distractors": 1.5},
+        {"scene": "leak", "pulse": -1.2},
+        {"i_write": 0.75, "o_hold": 0.4, "loop": 0.95},
     ],
 }
 
@@ -632,7 +728,7 @@ def test_a_notebook_keeps_the_figure_as_it_is(name):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("two_poles", {}, "there are graph, one_pole, jacobians"),
+        ("two_poles", {}, "there are graph, one_pole, jacobians, lstm_cell"),
         ("graph", {"a": 4}, "a is to lie between -3 and 3, not 4"),
         ("graph", {"scene": "forest"}, "'order' with a; "),
         ("graph", {"w": 1}, "'loss' with w, b"),
@@ -640,6 +736,9 @@ def test_a_notebook_keeps_the_figure_as_it_is(name):
         ("one_pole", {"kind": "zero"}, "kind is one of real, pair"),
         ("one_pole", {"frequency": math.nan}, "frequency is to lie"),
         ("jacobians", {"kind": "identity"}, "kind is one of orthogonal, gaussian, triangular"),
+        ("lstm_cell", {"scene": "forest"}, "hold, open, late, leak"),
+        ("lstm_cell", {"forget": 1}, "its numbers are pulse, "),
+        ("lstm_cell", {"loop": 1.1}, "loop is to lie between 0 and 1"),
         ("jacobians", {"drive": -1}, "drive is to lie between 0 and 3"),
     ],
 )

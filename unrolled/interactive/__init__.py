@@ -16,13 +16,14 @@ from html import escape
 from importlib.resources import files
 
 from minigrad.errors import OptionError
-from unrolled.interactive import graph, jacobians, one_pole
+from unrolled.interactive import graph, jacobians, lstm_cell, one_pole
 from unrolled.interactive.parts import Drawing, join, tag
 
 FIGURES: dict[str, Callable[..., Drawing]] = {
     "graph": graph.draw,
     "one_pole": one_pole.draw,
     "jacobians": jacobians.draw,
+    "lstm_cell": lstm_cell.draw,
 }
 
 WHERE = "The figure moves where scripts run: in the built book, and in a notebook once its cell is run."
@@ -63,6 +64,8 @@ def show(name: str, **settings: float | str) -> Interactive:
         weight "mean" (a constant input comes out unchanged) or "one"; frequency from 0 to 1 (times pi radians a step).
     "jacobians": kind "orthogonal", "gaussian" or "triangular", all of R; radius, its spectral radius, from 0.5 to 1.5;
         drive, the standard deviation of the inputs, from 0 to 3.
+    "lstm_cell": scene "hold", "open", "late" or "leak", and in place of what it sets i_write, i_hold, loop (the weight
+        of the self-loop), o_hold and o_read, from 0 to 1; pulse from -1.5 to 1.5 and distractors from 0 to 1.5.
     Raises OptionError for a figure or a setting that does not exist.
     """
     if name not in FIGURES:

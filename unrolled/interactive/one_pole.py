@@ -5,7 +5,7 @@ import numpy as np
 from minigrad import Tensor
 from minigrad.errors import OptionError
 from minigrad.recurrent.elman import elman
-from unrolled.interactive.parts import Drawing, Panel, choice, number, path, readout, slider, tag, within
+from unrolled.interactive.parts import Drawing, Panel, choice, number, path, readout, slider, stems, tag, within
 
 KINDS = {"real": "one real pole r", "pair": "a pair of complex poles"}
 WEIGHTS = {"mean": "1 − r, as in the text", "one": "1"}
@@ -169,12 +169,7 @@ def _response(m: np.ndarray) -> str:
         xlabel="lag (steps)",
         ylabel="impulse response",
     )
-    base = panel.at(0, 0)[1]
-    dots = [panel.at(k, x) for k, x in enumerate(m)]
-    panel.marks = [
-        tag("path", d="".join(path([(x, base), (x, y)]) for x, y in dots), class_="un-stems"),
-        tag("path", d="".join(path([dot, dot]) for dot in dots), class_="un-dots"),
-    ]
+    panel.marks = stems(panel, list(enumerate(m)))
     return panel.svg("A stem for each lag: how much of an input is left after so many steps.")
 
 

@@ -71,6 +71,15 @@ def path(points: Sequence[tuple[float, float]]) -> str:
     return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in points)
 
 
+def stems(panel: "Panel", points: Sequence[tuple[float, float]]) -> list[str]:
+    """Return a stem and a dot for each point."""
+    base, places = panel.at(0, 0)[1], [panel.at(*point) for point in points]
+    return [
+        tag("path", d="".join(path([(x, base), (x, y)]) for x, y in places), class_="un-stems"),
+        tag("path", d="".join(path([place, place]) for place in places), class_="un-dots"),
+    ]
+
+
 def legend(*entries: tuple[str, str], left: float, top: float, step: float, columns: int = 2) -> str:
     """Return what the lines of a picture mean: (class of the line, text) in columns, `step` apart."""
     parts = []
