@@ -541,6 +541,73 @@ def test_no_gate_changes_what_the_self_loop_carries(visit):
         assert shown == [1] * lstm_cell.STEPS
 
 
+# --- the bias of the forget gate -------------------------------------------------------------------------------------
+
+
+def left(bias, lag):
+    """What minigrad's LSTM holds of a cell of 1 after `lag` steps of this bias and nothing else; and the derivative."""
+    tensor = lambda a: Tensor(a, dtype="float64")
+    start = Tensor([[1.0]], dtype="float64", requires_grad=True)
+    nothing = tensor(np.zeros((lag, 1, 1))), tensor(np.zeros((1, 1)))
+    weights = tensor(np.zeros((4, 1))), tensor(np.zeros((4, 1))), tensor([-700.0, bias, 0.0, 0.0])
+    *_, end = lstm_sequence(*nothing, start, *weights, 0.0, spec=CellSpec())
+    return end.item(), mg.grad(end, start).item()
+
+
+@pytest.mark.parametrize("seed", SETTINGS)
+def test_the_forget_bias_has_the_numbers_of_minigrad(visit, seed):
+    rng = np.random.default_rng(400 + seed)
+    bias, lag = rng.integers(-80, 161) / 20, int(10 ** rng.uniform(0, 4))
+    page = visit(show("forget_bias"))
+    slide(page, "bias", bias)
+    type_in(page, "lag", str(lag))
+    read_off = {name: page.locator(f"[data-name={name}]") for name in ("f", "rate", "half", "asked", "gate")}
+    gate = mg.sigmoid(Value(bias)).data
+    half = exact(read_off["half"])
+    assert exact(read_off["f"]) == pytest.approx(gate, rel=1e-12)
+    assert exact(read_off["rate"]) == pytest.approx(1 - gate, abs=1e-12)
+    assert half == pytest.approx(math.log(2) / -math.log(gate), rel=1e-9)
+    lower, upper = (left(bias, int(n))[0] if n else 1 for n in (half // 1, half // 1 + 1))
+    assert upper <= 0.5 <= lower + 1e-12
+
+    expected = left(bias, lag)
+    assert expected[0] == pytest.approx(expected[1], rel=1e-9)
+    told = page.locator("[data-name=left]")
+    assert float(told.get_attribute("data-value")) == pytest.approx(expected[0], rel=1e-9, abs=1e-300)
+    size, _, power = told.text_content().partition(" · ")
+    assert read(size) * 10 ** (decades(power) if power else 0) == pytest.approx(expected[0], rel=0.051, abs=1e-300)
+    asked = exact(read_off["asked"])
+    assert asked == pytest.approx(-math.log(2 ** (1 / lag) - 1), abs=1e-6)
+    assert left(asked, lag)[0] == pytest.approx(0.5, rel=1e-9)
+    assert exact(read_off["gate"]) == pytest.approx(0.5 ** (1 / lag), rel=1e-9)
+
+    lags = 10 ** np.linspace(0, 4, 241)
+    for line, value in (("present", bias), ("asked", asked)):
+        values = json.loads(page.locator(f"[data-line={line}]").get_attribute("data-values"))
+        np.testing.assert_allclose(values, np.exp(lags * np.log(mg.sigmoid(Value(value)).data)), atol=1e-9)
+        drawn, pixel = from_picture(page, "decay", f"[data-line={line}]")
+        np.testing.assert_allclose(drawn, values, atol=0.1 * pixel)
+    curve, pixel = from_picture(page, "biases", "[data-line=curve]", lambda text: math.log10(float(text)))
+    every = np.linspace(-4, 8, 241)
+    np.testing.assert_allclose(curve, np.log10(np.log(2) / np.log1p(np.exp(-every))), atol=0.1 * pixel)
+    probe = page.locator("[data-probe=half]").get_attribute("transform")
+    box, x = (page.locator("[data-panel=biases]").get_attribute(name).split() for name in ("data-box", "data-x"))
+    place = float(box[0]) + (bias - float(x[0])) / (float(x[1]) - float(x[0])) * float(box[2])
+    assert float(re.search(r"[\d.]+", probe)[0]) == pytest.approx(place, abs=0.06)
+
+
+@pytest.mark.parametrize("text", ["", "0", "2.5", "20000"])
+def test_what_is_no_lag_leaves_the_picture_as_it_was(visit, text):
+    page = visit(show("forget_bias", lag=100))
+    reach(page, "lag")
+    page.keyboard.press("Control+a")
+    page.keyboard.press("Delete")
+    page.keyboard.type(text)
+    kept = {"": "4.968", "0": "4.968", "2.5": "0.881", "20000": "7.967"}[text]  # 100, 2 and 2000 were lags
+    assert page.locator("[data-name=asked]").text_content() == kept
+    assert page.locator("[name=lag]").evaluate("field => field.matches(':invalid')")
+
+
 # --- every figure ----------------------------------------------------------------------------------------------------
 
 CALLS = {
@@ -565,6 +632,7 @@ CALLS = {
         {"scene": "leak", "pulse": -1.2},
         {"i_write": 0.75, "o_hold": 0.4, "loop": 0.95},
     ],
+    "forget_bias": [{}, {"bias": -4, "lag": 1}, {"bias": 8, "lag": 10000}, {"bias": -4, "lag": 10000}],
 }
 
 
@@ -728,7 +796,7 @@ def test_a_notebook_keeps_the_figure_as_it_is(name):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("two_poles", {}, "there are graph, one_pole, jacobians, lstm_cell"),
+        ("two_poles", {}, "there are graph, one_pole, jacobians, lstm_cell, forget_bias"),
         ("graph", {"a": 4}, "a is to lie between -3 and 3, not 4"),
         ("graph", {"scene": "forest"}, "'order' with a; "),
         ("graph", {"w": 1}, "'loss' with w, b"),
@@ -739,6 +807,8 @@ def test_a_notebook_keeps_the_figure_as_it_is(name):
         ("lstm_cell", {"scene": "forest"}, "hold, open, late, leak"),
         ("lstm_cell", {"forget": 1}, "its numbers are pulse, "),
         ("lstm_cell", {"loop": 1.1}, "loop is to lie between 0 and 1"),
+        ("forget_bias", {"bias": 9}, "bias is to lie between -4 and 8"),
+        ("forget_bias", {"lag": 2.5}, "lag is a whole number of steps, not 2.5"),
         ("jacobians", {"drive": -1}, "drive is to lie between 0 and 3"),
     ],
 )

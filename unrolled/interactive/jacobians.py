@@ -9,7 +9,20 @@ import minigrad as mg
 from minigrad import Tensor
 from minigrad.errors import OptionError
 from minigrad.recurrent.elman import elman_step
-from unrolled.interactive.parts import Drawing, Panel, choice, legend, number, path, readout, slider, tag, within
+from unrolled.interactive.parts import (
+    Drawing,
+    Panel,
+    choice,
+    legend,
+    number,
+    path,
+    power,
+    raised,
+    readout,
+    slider,
+    tag,
+    within,
+)
 
 KINDS = {"orthogonal": "orthogonal", "gaussian": "Gaussian", "triangular": "triangular (not normal)"}
 UNITS, STEPS = 8, 60
@@ -89,7 +102,7 @@ def draw(kind: str = "gaussian", radius: float = 1.0, drive: float = 0.5) -> Dra
     numbers = readout(
         ("rate", f"factor per step, lags {LATE} to {LAGS}", number(rate)),
         ("alone", "the same without tanh′", number(_rate(alone))),
-        ("largest", "the product is largest", f"{_power(norms[top])} at lag {top}"),
+        ("largest", "the product is largest", f"{power(norms[top])} at lag {top}"),
         ("gone", "1 % is left after", gone),
         ("s1", "largest singular value s₁ of R", number(norm(R))),
         ("slope", "mean slope tanh′", number(slopes[:LAGS].mean())),
@@ -122,18 +135,6 @@ def _rate(norms: list[float]) -> float:
     return float((norms[LAGS] / norms[LATE]) ** (1 / (LAGS - LATE)))
 
 
-def _power(x: float) -> str:
-    """Return a number as the script writes it, from 10 000 on with a power of ten."""
-    if x < 1e4:
-        return number(x)
-    digits, exponent = f"{x:.1e}".split("e")
-    return f"{digits} · 10{_raised(int(exponent))}"
-
-
-def _raised(exponent: int) -> str:
-    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
-
-
 def _norms(logs: dict[str, np.ndarray]) -> str:
     panel = Panel(
         "norms",
@@ -143,7 +144,7 @@ def _norms(logs: dict[str, np.ndarray]) -> str:
         box=(46, 64, 280, 190),
         size=(340, 296),
         xticks={n: str(n) for n in range(0, LAGS + 1, 10)},
-        yticks={k: f"10{_raised(k)}" if k else "1" for k in range(-DECADES, DECADES + 1, 4)},
+        yticks={k: f"10{raised(k)}" if k else "1" for k in range(-DECADES, DECADES + 1, 4)},
         xlabel="lag n (steps)",
         ylabel="largest singular value",
     )

@@ -143,7 +143,9 @@ def _gates(run: dict) -> str:
 
 
 def _cell(run: dict) -> str:
-    panel = _panel("cell", "Cell and output at each step", (-3.2, 3.2), _numbers(-3, -2, -1, 0, 1, 2, 3), "cell and output")
+    panel = _panel(
+        "cell", "Cell and output at each step", (-3.2, 3.2), _numbers(-3, -2, -1, 0, 1, 2, 3), "cell and output"
+    )
     panel.marks = [*stems(panel, _points(run["c"])), _dashes(panel, run["h"], "un-second", "h")]
     panel.marks.append(_key("cell cₜ", "output hₜ"))
     return panel.svg("A stem for the cell after each step, and a dash for what it puts out.")

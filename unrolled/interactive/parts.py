@@ -38,6 +38,20 @@ def number(x: float, digits: int = 3) -> str:
     return (text.lstrip("-") if float(text) == 0 else text).replace("-", "−")
 
 
+def power(x: float) -> str:
+    """Return a number from 0 up, from 10 000 on and below .01 with a power of ten; the scripts have the same."""
+    if x == 0:
+        return "0"
+    if 0.01 <= x < 1e4:
+        return number(x)
+    digits, exponent = f"{x:.1e}".split("e")
+    return f"{digits} · 10{raised(int(exponent))}"
+
+
+def raised(exponent: int) -> str:
+    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+
+
 def within(low: float, high: float, **setting: float) -> None:
     for name, x in setting.items():
         if not low <= x <= high:
