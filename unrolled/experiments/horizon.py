@@ -1,8 +1,8 @@
 """How far back an Elman net can learn to look: one bit, recalled after a lag of distractors as large as itself.
 
 Our own experiment, on the latching task of Bengio, Simard & Frasconi 1994 in the form of `tasks.delayed_recall`; there
-the gradient reached fewer steps back, and the nets were smaller. Four starts of the recurrent weights, three learning
-rates, ten seeds; some trials with four times as many updates. Chance is an accuracy of 0.5.
+the gradient reached fewer steps back, and the nets were smaller. Four starts of the recurrent weights, two learning
+rates, ten seeds; ten trials with four times as many updates. Chance is an accuracy of 0.5.
 """
 
 import numpy as np
@@ -14,7 +14,7 @@ from unrolled import tasks
 
 STARTS = ("uniform", "gaussian", "orthogonal", "identity")
 LAGS = (5, 10, 20, 40, 80, 160)
-RATES = (0.001, 0.003, 0.01)
+RATES = (0.001, 0.01)
 CASES = [
     {"start": start, "lag": lag, "rate": rate, "updates": 500, "seed": seed}
     for start in STARTS
@@ -22,11 +22,7 @@ CASES = [
     for rate in RATES
     for seed in range(10)
 ]
-CASES += [
-    {"start": "uniform", "lag": lag, "rate": 0.003, "updates": 2000, "seed": seed}
-    for lag in (20, 40)
-    for seed in range(10)
-]
+CASES += [{"start": "uniform", "lag": 20, "rate": 0.001, "updates": 2000, "seed": seed} for seed in range(10)]
 SMALL = {"updates": 20}
 
 
