@@ -608,6 +608,66 @@ def test_what_is_no_lag_leaves_the_picture_as_it_was(visit, text):
     assert page.locator("[name=lag]").evaluate("field => field.matches(':invalid')")
 
 
+# --- the peephole ----------------------------------------------------------------------------------------------------
+
+
+def growing(ramp, recurrent, peephole, bias, steps=40):
+    """The cell and the output gate at each step of minigrad's cell that has no other gate, and z = the ramp."""
+    spec = CellSpec(input_gate=False, forget_gate=False, peepholes=True, input_squashing="identity")
+    tensor = lambda *a: Tensor(np.array(a, float), dtype="float64")
+    c, h, cells, gates = tensor([0]), tensor([0]), [], []
+    W, R, b, p = tensor([ramp], [0]), tensor([0], [recurrent]), tensor(0, bias), tensor([0], [0], [peephole])
+    for _ in range(steps):
+        _, h, c = lstm_sequence(tensor([[1]]), h, c, W, R, b, p, spec=spec)
+        cells.append(c.item())
+        gates.append(h.item() / math.tanh(c.item()))
+    return cells, gates
+
+
+@pytest.mark.parametrize("seed", SETTINGS)
+def test_the_peephole_has_the_numbers_of_minigrad(visit, seed):
+    rng = np.random.default_rng(500 + seed)
+    page = visit(show("peephole"))
+    ramp, level, bias = rng.integers(5, 26) / 100, rng.integers(5, 61) / 10, rng.integers(-40, -19) / 10
+    weights = {"peephole": rng.integers(0, 41) / 2, "recurrent": rng.integers(16, 41) / 2}
+    for name, x in {"ramp": ramp, "level": level, "bias": bias, **weights}.items():
+        slide(page, name, x)
+    cell, seeing = growing(ramp, 0, weights["peephole"], -weights["peephole"] * level)
+    _, blind = growing(ramp, weights["recurrent"], 0, bias)
+    for panel, line, values in ("cell", "cell", cell), ("gates", "seeing", seeing), ("gates", "blind", blind):
+        selector = f"[data-panel={panel}] [data-line={line}]"
+        shown = json.loads(page.locator(selector).get_attribute("data-values"))
+        np.testing.assert_allclose(shown, values, rtol=1e-9, atol=1e-12)
+        drawn, pixel = from_picture(page, panel, f"[data-line={line}]")
+        np.testing.assert_allclose(drawn, values, atol=0.1 * pixel)
+    assert from_picture(page, "cell", "[data-line=level]")[0] == pytest.approx(level, abs=0.01)
+    for gate, step, at in (seeing, "seeing", "seen"), (blind, "blind", "unseen"):
+        opens = next((k for k, o in enumerate(gate) if o >= 0.5 - 1e-9), None)
+        told, where = page.locator(f"[data-name={step}]").text_content(), page.locator(f"[data-name={at}]")
+        if opens is None:
+            assert (told, where.text_content()) == ("never", "–")
+        else:
+            assert told == f"step {opens + 1}" and exact(where) == pytest.approx(cell[opens], abs=1e-9)
+    slope = weights["peephole"] * ramp
+    width = page.locator("[data-name=width]")
+    if slope:
+        assert exact(width) == pytest.approx((math.log(9) - math.log(1 / 9)) / slope, rel=1e-9)
+    else:
+        assert width.text_content() == "–"
+    assert exact(page.locator("[data-name=least]")) == pytest.approx(blind[0], rel=1e-9)
+
+
+def test_only_the_gate_that_sees_its_cell_keeps_to_the_level(visit):
+    page = visit(show("peephole"))
+    where = lambda: [exact(page.locator(f"[data-name={name}]")) for name in ("seen", "unseen")]
+    found = []
+    for ramp in (0.1, 0.15, 0.25):
+        slide(page, "ramp", ramp)
+        found.append(where())
+    seen, unseen = np.transpose(found)
+    assert np.ptp(seen) < 0.1 and np.ptp(unseen) > 1 and seen[1] == unseen[1]
+
+
 # --- every figure ----------------------------------------------------------------------------------------------------
 
 CALLS = {
@@ -633,6 +693,7 @@ CALLS = {
         {"i_write": 0.75, "o_hold": 0.4, "loop": 0.95},
     ],
     "forget_bias": [{}, {"bias": -4, "lag": 1}, {"bias": 8, "lag": 10000}, {"bias": -4, "lag": 10000}],
+    "peephole": [{}, {"ramp": 0.05, "level": 4.5}, {"peephole": 0, "bias": -6, "recurrent": 20}],
 }
 
 
@@ -796,7 +857,7 @@ def test_a_notebook_keeps_the_figure_as_it_is(name):
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("two_poles", {}, "there are graph, one_pole, jacobians, lstm_cell, forget_bias"),
+        ("two_poles", {}, "there are graph, one_pole, jacobians, lstm_cell, forget_bias, peephole"),
         ("graph", {"a": 4}, "a is to lie between -3 and 3, not 4"),
         ("graph", {"scene": "forest"}, "'order' with a; "),
         ("graph", {"w": 1}, "'loss' with w, b"),
@@ -809,6 +870,7 @@ def test_a_notebook_keeps_the_figure_as_it_is(name):
         ("lstm_cell", {"loop": 1.1}, "loop is to lie between 0 and 1"),
         ("forget_bias", {"bias": 9}, "bias is to lie between -4 and 8"),
         ("forget_bias", {"lag": 2.5}, "lag is a whole number of steps, not 2.5"),
+        ("peephole", {"ramp": 1}, "ramp is to lie between 0.05 and 0.25"),
         ("jacobians", {"drive": -1}, "drive is to lie between 0 and 3"),
     ],
 )

@@ -16,7 +16,7 @@ from html import escape
 from importlib.resources import files
 
 from minigrad.errors import OptionError
-from unrolled.interactive import forget_bias, graph, jacobians, lstm_cell, one_pole
+from unrolled.interactive import forget_bias, graph, jacobians, lstm_cell, one_pole, peephole
 from unrolled.interactive.parts import Drawing, join, tag
 
 FIGURES: dict[str, Callable[..., Drawing]] = {
@@ -25,6 +25,7 @@ FIGURES: dict[str, Callable[..., Drawing]] = {
     "jacobians": jacobians.draw,
     "lstm_cell": lstm_cell.draw,
     "forget_bias": forget_bias.draw,
+    "peephole": peephole.draw,
 }
 
 WHERE = "The figure moves where scripts run: in the built book, and in a notebook once its cell is run."
@@ -68,6 +69,8 @@ def show(name: str, **settings: float | str) -> Interactive:
     "lstm_cell": scene "hold", "open", "late" or "leak", and in place of what it sets i_write, i_hold, loop (the weight
         of the self-loop), o_hold and o_read, from 0 to 1; pulse from -1.5 to 1.5 and distractors from 0 to 1.5.
     "forget_bias": bias from -4 to 8; lag, a whole number from 1 to 10000.
+    "peephole": ramp from 0.05 to 0.25 and level from 0.5 to 6; peephole from 0 to 20; of the gate without one,
+        recurrent from 0 to 20 and bias from -6 to 0.
     Raises OptionError for a figure or a setting that does not exist.
     """
     if name not in FIGURES:
