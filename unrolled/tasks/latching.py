@@ -47,6 +47,7 @@ def two_sequence(
         with three.
     3c: as 3a, but the target is 0.2 for +1 and 0.8 for -1, plus normal noise of mean 0 and variance 0.1; the best
         that can be learned is 0.2 or 0.8, at a mean squared error of 0.1. `inputs[0, :, 0] > 0` tells the class.
+
     Always saying 0.5 costs a mean squared error of 0.25 in 3a and 3b and of 0.19 in 3c.
 
     count: how many sequences, 1 or more. Another count with the same seed draws other sequences.
