@@ -45,7 +45,7 @@ class Cell1997:
         self.parameters = [self.U, self.b, self.V]
 
     def forward(self, x: np.ndarray) -> tuple[np.ndarray, ...]:
-        """What entered (T, B, 7 + units), activations (T, B, units), cells and outputs of the cells, for x (T, B, 7)."""
+        """What entered (T, B, 7 + units), activations (T, B, units), cells and their outputs, for x (T, B, 7)."""
         gates, cells = 2 * self.blocks, self.blocks * self.size
         seen = np.zeros((len(x) + 1, x.shape[1], 7 + gates + cells))
         seen[:-1, :, :7] = x
