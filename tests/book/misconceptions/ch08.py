@@ -124,7 +124,7 @@ table = {{gain: [recall(gain, seed) for seed in range(6)] for gain in (0.5, 1.0,
 
 MISCONCEPTIONS: list[Misconception] = [
     Misconception("8.1", "the spectral radius", lag("slope * abs(np.linalg.eigvals(R)).max()"), "long run"),
-    Misconception("8.1", "the slope forgotten", lag("np.linalg.norm(R, 2)"), "slope is missing"),
+    Misconception("8.1", "the slope forgotten", lag("np.linalg.norm(R, 2)"), "the slope counts"),
     Misconception("8.1", "Frobenius norm", lag("slope * np.linalg.norm(R)"), "Frobenius"),
     Misconception("8.1", "the weights forgotten", lag("slope"), "the weights count"),
     Misconception("8.1", "rounds down", lag(result="int(n)"), "Rounded down"),
