@@ -30,6 +30,7 @@ def check_1(bits_and_bytes: Callable) -> None:
             "Every character costs that much: multiply by the number of characters.": bits / 8,
             "The bytes were computed from nats; first change the unit.": nats * characters / 8,
             "A byte has eight bits, so there are fewer bytes than bits.": bits * characters * 8,
+            "Do not round: the number of bytes need not be whole here.": bits * characters // 8,
         }
         close(answer[1], bits * characters / 8, "The text takes bits times characters, in bytes.", mistakes=mistakes)
     passed("13.1")
@@ -81,7 +82,10 @@ def check_2(bigram: Callable) -> None:
         )
         mistakes = {hint: _bigram(text, C, q, d, way) for way, hint in hints.items()}
         sums = p.sum(axis=1)
-        close(p, right, f"The rows sum to {sums.min():.3f} to {sums.max():.3f}; each should be one.", mistakes=mistakes)
+        hint = f"The rows sum to {sums.min():.3f} to {sums.max():.3f}; each should be one."
+        if np.allclose(sums, 1):
+            hint = "Every row sums to one, as it should, but the entries are not those of the formula."
+        close(p, right, hint, mistakes=mistakes)
     passed("13.2")
 
 
@@ -156,6 +160,9 @@ def check_4(entropy_slope: Callable) -> None:
             ),
             "One factor is missing: dS/dbeta is -beta times the variance, and beta is 1/tau.": variance / tau,
             "That is the variance alone.": variance,
+            "dbeta/dtau is -1/tau^2, and dS/dbeta is -beta times the variance: two signs, and a factor beta.": (
+                -variance / tau**2
+            ),
             "The variance is taken under p at the temperature tau, not at 1.": (
                 (p1 * (u - p1 @ u) ** 2).sum() / tau**3
             ),
@@ -195,6 +202,10 @@ def check_5(piece_losses: Callable) -> None:
     zeros = lambda s: Tensor(np.zeros(s.shape))
     answer = piece_losses(lstm, readout, x, targets, 4)
     check(answer is not None, "The answer is None: does the function return its result?")
+    check(
+        isinstance(answer, list | tuple) or np.ndim(getattr(answer, "data", answer)) > 0,
+        "Return a list of losses, one for each piece, and not their sum.",
+    )
     answer = list(answer)
     check(
         len(answer) == 3, f"10 steps in pieces of 4 are 3 pieces, the last of 2 steps; there are {len(answer)} losses."
