@@ -11,7 +11,8 @@ from minigrad.errors import OptionError  # noqa: E402
 from minigrad.recurrent.spec import CELLS, CellSpec  # noqa: E402
 from unrolled import figures  # noqa: E402
 
-DIAGRAMS = [figures.elman_diagram, figures.unrolled_diagram, figures.lstm_diagram]
+DIAGRAMS = [figures.elman_diagram, figures.unrolled_diagram, figures.lstm_diagram, figures.gru_diagram]
+TALL = (figures.lstm_diagram, figures.gru_diagram)
 
 
 @pytest.fixture(autouse=True)
@@ -214,9 +215,16 @@ def test_no_label_of_the_lstm_lies_on_another_or_on_a_box_that_is_not_its_own(sp
     assert all(within(text, figure.bbox) for text in texts)
 
 
+def test_the_gru_has_one_state_and_takes_its_new_share_from_the_update_gate():
+    _, ax = plt.subplots(figsize=(6.5, 5))
+    figures.gru_diagram(ax)
+    assert {"$u_t$", "$1-$", "$r_t$", "$q_t$", "$n_t$", "$h_t$"} < set(labels(ax))
+    assert not {"$c_t$", "$o_t$"} & set(labels(ax))
+
+
 @pytest.mark.parametrize("draw", DIAGRAMS)
 def test_no_label_lies_on_another_or_off_the_canvas(draw):
-    figure, ax = plt.subplots(figsize=(6.5, 5) if draw is figures.lstm_diagram else None)
+    figure, ax = plt.subplots(figsize=(6.5, 5) if draw in TALL else None)
     draw(ax)
     figure.canvas.draw()
     boxes = [text.get_window_extent() for text in ax.texts]

@@ -278,3 +278,45 @@ def lstm_diagram(ax: Axes, spec: CellSpec | str = "vanilla", stage: str = "state
                 join("o", "o h", "o")
                 last = "o h"
             join(last, "h", bend="" if last == "o h" else "hv")
+
+
+def gru_diagram(ax: Axes) -> None:
+    """Draw one step of a gated recurrent unit, with the reset gate after the product R_n h_(t-1), as nn.GRU has it.
+
+    Boxes hold values, circles operations. Drawn for a figure of 6.5 by 5 inches.
+    """
+    _canvas(ax, 6.5, 5.05)
+    inputs, functions, values, products, states = 0.97, 1.75, 2.6, 3.5, 4.4  # the heights
+    blue, green = GATE_COLORS["i"], GATE_COLORS["o"]
+    circle = {"width": 0.62, "height": 0.62, "shape": "circle,pad=0", "linewidth": 2}
+    small = circle | {"width": 0.44, "height": 0.44}
+    value = {"width": 0.62, "height": 0.54, "linewidth": 2}
+
+    def read(x: float, text: str, name: str, width: float, color: str = "black") -> FancyBboxPatch:
+        if name:
+            ax.text(x, 0.64, name, ha="center", va="top", color=color, linespacing=1.15)
+        return box(ax, x, inputs, text, width=width, height=0.46, linewidth=2, color=color)
+
+    both = r"$x_t, h_{t-1}$"
+    u_in, r_in = read(1.7, both, "update\ngate", 1.2, blue), read(5.85, both, "reset\ngate", 1.2, green)
+    x, h = read(3.4, "$x_t$", "candidate", 0.7), read(4.65, "$h_{t-1}$", "", 0.85)
+    make_u, make_r = (box(ax, at, functions, r"$\sigma$", color=c, **circle) for at, c in ((1.7, blue), (5.85, green)))
+    make_n = box(ax, 3.4, functions, r"$\tanh$", **circle)
+    q = box(ax, 4.65, functions, "$q_t$", **value)
+    u, r = (
+        box(ax, at, values, text, color=c, **value) for at, text, c in ((1.7, "$u_t$", blue), (5.85, "$r_t$", green))
+    )
+    n, r_q = box(ax, 3.4, values, "$n_t$", **value), box(ax, 4.65, values, r"$\times$", **small)
+    rest = box(ax, 2.55, products, "$1-$", color=blue, **circle | {"width": 0.56, "height": 0.56})
+    new, kept = box(ax, 3.4, products, r"$\times$", **small), box(ax, 1.7, states, r"$\times$", **small)
+    before, total = box(ax, 0.6, states, "$h_{t-1}$", **value | {"width": 0.85}), box(ax, 3.4, states, "$+$", **small)
+    after = box(ax, 4.65, states, "$h_t$", **value)
+    ax.text(4.65, states - 0.45, "state and output", ha="center", va="center")
+    for start, end in ((u_in, make_u), (make_u, u), (u, kept), (u, rest), (rest, new)):
+        arrow(ax, start, end, color=blue, linewidth=2)
+    for start, end in ((r_in, make_r), (make_r, r), (r, r_q)):
+        arrow(ax, start, end, color=green, linewidth=2)
+    for start, end in ((x, make_n), (h, q), (q, r_q), (r_q, make_n), (make_n, n), (n, new), (new, total)):
+        arrow(ax, start, end, linewidth=2)
+    for start, end in ((before, kept), (kept, total), (total, after)):
+        arrow(ax, start, end, linewidth=2)
