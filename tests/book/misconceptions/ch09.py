@@ -115,6 +115,7 @@ MISCONCEPTIONS: list[Misconception] = [
     ),
     Misconception("9.1", "stores the flag", by_hand(z="[1, 1, 0, 0]"), "the number alone"),
     Misconception("9.1", "leaks a little at each step", by_hand(i="[0, 10, 0, -5]"), "adds up"),
+    Misconception("9.1", "the other bias wins", by_hand(o="[0, 0, 5, -5]"), "has to overcome"),
     Misconception("9.1", "the bias wins", by_hand(i="[0, 15, 0, -15]"), "overcome the bias"),
     Misconception("9.2", "gates feed nothing but cells", count(read="cells"), "Gates feed gates"),
     Misconception("9.2", "two gates a cell", count(gates="2 * blocks * size"), "share its two gates"),
@@ -151,6 +152,9 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("9.6", "cuts nothing, right values", cut(h="h"), "Nothing is cut"),
     Misconception("9.6", "cuts the carousel instead", cut(h="h", c="c.detach()"), "The wrong one"),
     Misconception("9.6", "detaches the output", cut(out="(mg.sigmoid(a_o) * mg.tanh(c)).detach()"), "on its way out"),
+    Misconception(
+        "9.6", "detaches the product with R", cut().replace("h.detach() @ R.T", "(h @ R.T).detach()"), "R learns"
+    ),
     Misconception("9.6", "drops the input", cut(h="(0 * h.detach())"), "values have changed"),
     Misconception("9.7", "better than chance is enough", guessing(right="right.max() > 0.5"), "all"),
     Misconception("9.7", "weak weights", guessing(size="0.5"), "uniform on [-10, 10]"),
