@@ -65,8 +65,8 @@ def turns(result: str) -> str:
 
 def experiment(
     seed: str = "seed",
-    bend: str = "mg.tanh(layer(x))",
-    lower: str = '("both", "lower")',
+    bend: str = "x if kind == 'straight' else mg.tanh(x)",
+    lower: str = '("both", "lower", "straight")',
     upper: str = '("both", "upper")',
     trained: str = "layers",
 ) -> str:
@@ -82,7 +82,8 @@ def rule_error(kind, seed):
     def logits(x):
         x = Tensor(x)
         for yes, layer in zip(recurrent, layers[:2]):
-            x = layer(x)[0] if yes else {bend}
+            x = layer(x)[0] if yes else layer(x)
+            x = x if yes else {bend}
         return layers[2](x)[-14:]
 
     params = [p for layer in {trained} for p in layer.parameters()]
@@ -99,7 +100,7 @@ def rule_error(kind, seed):
         return ((logits(x).data > 0) != d).mean()
 
 
-errors = {{kind: [rule_error(kind, seed) for seed in range(8)] for kind in ("both", "lower", "upper")}}
+errors = {{kind: [rule_error(kind, seed) for seed in range(8)] for kind in ("both", "lower", "straight", "upper")}}
 """
 
 
@@ -200,11 +201,11 @@ MISCONCEPTIONS: list[Misconception] = [
         "the layer first",
     ),
     Misconception("7.7", "one seed for all", experiment(seed="0"), "default_rng(seed)"),
-    Misconception("7.7", "no bend in the upper layer", experiment(bend="layer(x)"), "Without one"),
+    Misconception("7.7", "a bend in the straight layer", experiment(bend="mg.tanh(x)"), "without the tanh"),
     Misconception(
         "7.7",
         "names swapped",
-        experiment(lower='("both", "upper")', upper='("both", "lower")'),
+        experiment(lower='("both", "upper", "straight")', upper='("both", "lower")'),
         "swapped",
     ),
     Misconception("7.7", "trains the readout alone", experiment(trained="layers[2:]"), "at chance"),
