@@ -19,7 +19,7 @@ def _raw(value: object) -> object:
 
 def check_1(count_parameters: Callable) -> None:
     """The number of parameters, for several sizes."""
-    for I, H, O in (3, 5, 2), (7, 4, 6), (1, 1, 1):  # noqa: E741 (the book's symbols)
+    for I, H, O in (4, 6, 2), (7, 4, 6), (1, 1, 1):  # noqa: E741 (the book's symbols)
         cell = 4 * (H * I + H * H + H)
         readout = O * H + O
         right = cell + 3 * H + readout
