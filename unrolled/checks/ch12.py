@@ -310,11 +310,11 @@ def check_6(reads_future: Callable) -> None:
 
 
 def check_7(errors: dict, pairs: dict) -> None:
-    """Errors of two cells at two rates, six seeds, and how many pairs the GRU loses."""
+    """Errors of two cells at two rates, eight seeds, and how many pairs the GRU loses."""
     keys = set(product(("GRU", "LSTM"), (0.005, 0.045)))
     check(isinstance(errors, dict) and set(errors) == keys, f"errors must have the keys {sorted(keys)}.")
     for key, of_seeds in errors.items():
-        check(np.shape(of_seeds) == (6,), f"errors[{key}] must be a list of six numbers, one for each seed.")
+        check(np.shape(of_seeds) == (8,), f"errors[{key}] must be a list of eight numbers, one for each seed.")
         e = np.asarray(of_seeds, float)
         check(np.isfinite(e).all() and (e >= 0).all(), f"The errors in errors[{key}] are not all finite and >= 0.")
         check(len(set(e.tolist())) > 1, f"All runs in errors[{key}] agree exactly: use default_rng(seed).")
@@ -336,9 +336,9 @@ def check_7(errors: dict, pairs: dict) -> None:
         gru, lstm = (np.asarray(errors[name, rate], float) for name in ("GRU", "LSTM"))
         right = int((gru[:, None] > lstm).sum())
         mistakes = {
-            "Those are six pairs, seed by seed: set every GRU against every LSTM.": int((gru > lstm).sum()),
+            "Those are eight pairs, seed by seed: set every GRU against every LSTM.": int((gru > lstm).sum()),
             "Those are the pairs in which the LSTM has the larger error.": int((gru[:, None] < lstm).sum()),
-            "That is a share; count the pairs.": right / 36,
+            "That is a share; count the pairs.": right / 64,
         }
         known = {hint: value for hint, value in mistakes.items() if value != right}
         close(count, right, f"At the rate {rate} the number of pairs does not fit your errors.", mistakes=known)
