@@ -76,16 +76,30 @@ def test_the_instructors_guide_adds_up_the_minutes(number):
     assert re.findall(link, page("instructors.md")) == [str(total)]
 
 
-def test_the_plan_of_the_course_takes_every_exercise_once():
+def plan(heading: str) -> list[str]:
+    """Return the exercises of a course plan, after looking at its weeks, minutes and projects."""
     everything = {label: (stars, int(minutes)) for n in SOLUTIONS for label, _, stars, minutes in exercises(n)}
+    body = re.search(rf"^## {heading}\n(.+?)^## ", page("instructors.md"), re.MULTILINE | re.DOTALL)[1]
+    rows = re.findall(r"^\| (\d+) \| .+ \| (.+) \| (\d+) \|(.*)\|$", body, re.MULTILINE)
+    assert [int(week) for week, *_ in rows] == list(range(1, len(rows) + 1))
     taken = []
-    weeks = re.findall(r"^\| \d+ \| .+ \| (.+) \| (\d+) \|(.*)\|$", page("instructors.md"), re.MULTILINE)
-    for home, minutes, experiment in weeks:
+    for _, home, minutes, project in rows:
         labels = home.split(", ")
         assert sum(everything[label][1] for label in labels) == int(minutes), labels
-        assert not experiment.strip() or everything[experiment.strip()][0] == "★★★"
-        taken += [*labels, *experiment.split()]
-    assert sorted(taken) == sorted(everything)
+        assert all(everything[label][0] != "★★★" for label in labels), labels
+        assert not project.strip() or everything[project.strip()][0] == "★★★"
+        taken += [*labels, *project.split()]
+    assert len(set(taken)) == len(taken)
+    return taken
+
+
+def test_the_plan_of_two_semesters_takes_every_exercise_once():
+    assert sorted(plan("Two semesters")) == sorted(label for n in SOLUTIONS for label, *_ in exercises(n))
+
+
+def test_the_plan_of_one_semester_is_a_selection():
+    chapters_taken = {label.split(".")[0] for label in plan("One semester")}
+    assert chapters_taken < {str(int(number)) for number in CHAPTERS}
 
 
 @each_solution
