@@ -48,6 +48,7 @@ def check_1(certain_lag: Callable) -> None:
             "Its spectral radius is below 1, but that promises nothing at a lag.",
         ),
         (8 * np.eye(2), 0.25, "slope * s_1 is 2 there."),
+        (np.eye(3), 1.0, "At exactly 1 the bound stays 1 at every lag."),
     ):
         try:
             answer = certain_lag(R, slope, 0.01)
@@ -196,7 +197,7 @@ def _forward(steps: list) -> list[np.ndarray]:
 
 def check_4(peak: Callable) -> None:
     """The highest corner against powers of the matrix."""
-    for lam, c in (0.93, 2.0), (0.87, 0.5), (0.3, 1.5), (0.965, 1.0), (0.55, 3.0):
+    for lam, c in (0.93, 2.0), (0.87, 0.5), (0.3, 1.5), (0.965, 1.0), (0.55, 3.0), (0.51, 2.0):
         R, power, corners = np.array([[lam, c], [0.0, lam]]), np.eye(2), []
         for _ in range(400):
             power = power @ R
@@ -209,6 +210,11 @@ def check_4(peak: Callable) -> None:
         for wrong, hint in (
             (ends, "lambda / (1 - lambda) is no whole number: the climb ends at the first lag that is not below it."),
             (-1 / np.log(lam), "That is where the derivative by n vanishes; n is a whole number beside it."),
+            (
+                np.round(-1 / np.log(lam)),
+                "The whole number nearest to where the derivative by n vanishes is nearly always right, and here it is "
+                "not: the corner still grows there.",
+            ),
             (np.floor(ends), "Rounded down: at that lag the corner still grows by a factor above 1."),
             (n + 1, "One lag too late: by then the corner has begun to fall."),
             (0, "At n = 0 the power is the identity, and its corner is 0."),

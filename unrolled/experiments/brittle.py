@@ -1,7 +1,7 @@
 """How narrow the window of learning rates is: temporal order at length 20, over nine rates and ten seeds.
 
 The task of experiment 6a in Hochreiter & Schmidhuber 1997 at a fifth of its length, so the classes follow from two
-symbols about 18 and 10 steps before the end. Plain gradient descent, the same with clipped gradients, and Adam with
+symbols about 17 and 9 steps before the last. Plain gradient descent, the same with clipped gradients, and Adam with
 clipped gradients; two starts. Chance is an accuracy of 0.25, one symbol of the two gives 0.5.
 """
 
