@@ -6,6 +6,7 @@ from itertools import product
 import numpy as np
 
 from minigrad import Tensor, grad, sigmoid, split, tanh
+from unrolled import tasks
 from unrolled.checks import CheckFailed, check, close, passed
 
 
@@ -64,15 +65,18 @@ def check_1(z: object, i: object, o: object) -> None:
         of(o, recall) > 0.99,
         f"The output gate opens only to {of(o, recall):.0%} at its flag: the flag's weight has to overcome the bias.",
     )
-    for steps in 10, 100:
+    for steps, worst in (10, False), (100, False), (100, True):
         x, d = _remember(steps, np.random.default_rng(steps))
+        if worst:  # all numbers the largest there is
+            x[..., 0] = 1
+            d[d != 0] = 1
         a_z, a_i, a_o = (x @ unit[:3] + unit[3] for unit in (z, i, o))
         h = _logistic(a_o) * np.cumsum(_logistic(a_i) * a_z, axis=0)
         off = abs(h - d).max()
         check(
-            off < 0.01 or of(i, 0 * store) < 1e-3,
+            off < 0.01 or of(i, 0 * store) < 5e-5,
             f"Off by up to {off:.2f} in sequences of {steps} steps: each closed step still lets in "
-            f"{of(i, 0 * store):.1%} of its number, and that adds up. Close the input gate more firmly.",
+            f"{of(i, 0 * store):.2%} of its number, and that can add up. Close the input gate more firmly.",
         )
         check(
             off < 0.01 or of(i, store) > 0.99,
@@ -253,6 +257,17 @@ def _forwards(x: np.ndarray, d: np.ndarray, weights: tuple, way: str = "") -> li
     return found
 
 
+def _full(x: np.ndarray, d: np.ndarray, nodes: list) -> list:
+    """The three gradients of exercise 9.5 without the cut."""
+    c, h, L = Tensor(0.0, "float64"), Tensor(0.0, "float64"), 0.0
+    for x_t, d_t in zip(x, d, strict=True):
+        i, z, o = (n[: len(x_t)] @ x_t + n[-2] * h + n[-1] for n in nodes)
+        c = c + sigmoid(i) * tanh(z)
+        h = sigmoid(o) * tanh(c)
+        L = L + (h - d_t) ** 2 / 2
+    return [g.data for g in grad(L, nodes)]
+
+
 def check_5(forward_gradient: Callable) -> None:
     """The truncated gradient of one cell, on streams that are read once, against the engine."""
     rng = np.random.default_rng(0)
@@ -266,6 +281,7 @@ def check_5(forward_gradient: Callable) -> None:
         "last": "Every step has an error, and all of them count; that is the last one alone.",
         "2": "Twice the right numbers: with the factor 1/2 in the loss its slope is h - d.",
         "swapped": "p and q are exchanged: p belongs to w_i.",
+        "full": "That is the full gradient. With the cut, h_(t-1) in v_t is treated as a constant.",
         "no h": "v_t contains h_(t-1): it is a constant for the derivative, but not 0.",
     }
     for T, inputs in (6, 2), (1, 2), (12, 3):
@@ -280,6 +296,7 @@ def check_5(forward_gradient: Callable) -> None:
             y = o * tanh(c)
             h, L = y.item(), L + (y - d_t) ** 2 / 2
         right = [g.data for g in grad(L, nodes)]
+        full = _full(x, d, nodes)
         assert all(np.allclose(a, b) for a, b in zip(right, _forwards(x, d, weights), strict=True))
         try:
             answer = forward_gradient(iter(x), iter(d.tolist()), *(w.copy() for w in weights))
@@ -294,7 +311,7 @@ def check_5(forward_gradient: Callable) -> None:
         for k, name in enumerate(("w_i", "w_z", "w_o")):
             mistakes = {}
             for way, hint in hints.items():
-                wrong = _forwards(x, d, weights, way)[k]
+                wrong = full[k] if way == "full" else _forwards(x, d, weights, way)[k]
                 if not np.allclose(wrong, right[k]):
                     mistakes[hint] = wrong
             question = "It needs no memory: o acts at its own step." if k == 2 else "Check the recursion."
@@ -371,6 +388,25 @@ def _gradients(L: Tensor, nodes: list) -> list:
     return found
 
 
+def _draws(lag: int, seed: int, way: str = "") -> int:
+    """The number of guesses of exercise 9.7, or what a mistake makes of it."""
+    rng = np.random.default_rng(seed)
+    x, bit = tasks.delayed_recall(200, rng, lag=lag)
+    a, b_sign = (0 if way == "positive" else -10), (0 if way == "no bias" else 1)
+    for guess in range(1, 2000):
+        W, R = rng.uniform(a, 10, (2, 2, 2))
+        b = b_sign * rng.uniform(a, 10, 2)
+        h = np.zeros((200, 2))
+        for x_t in x:
+            h = np.tanh(x_t @ W.T + h @ (R if way == "transposed" else R.T) + b)
+        right = ((h > 0) == bit[:, None]).mean(axis=0)
+        if way == "first unit":
+            right = right[:1]
+        if right.max() == 1 or (right.min() == 0 and way != "one sign"):
+            return guess
+    return 2000
+
+
 def check_7(found: dict) -> None:
     """Numbers of guesses for three lags and ten seeds."""
     check(isinstance(found, dict) and set(found) == {5, 20, 80}, "found must have the keys 5, 20 and 80.")
@@ -382,6 +418,21 @@ def check_7(found: dict) -> None:
             f"found[{lag}] holds a number below 1: the successful guess counts, too.",
         )
         check((table == np.round(table)).all(), f"found[{lag}] holds numbers of guesses, which are whole.")
+    agree = lambda way: sum(
+        int(a == _draws(lag, seed, way)) for lag, counts in found.items() for seed, a in enumerate(counts)
+    )
+    if agree("") >= 27:  # of 30; rounding may tip one
+        passed("9.7")
+        return
+    hints = {
+        "one sign": "A unit counts, too, that tells the bit by the opposite sign: one that is wrong on all 200.",
+        "first unit": "Either unit may tell the bit, not the first alone.",
+        "transposed": "R has a row for each unit: with sequences in rows the product is h @ R.T.",
+        "positive": "Your weights are all positive: they are uniform on [-10, 10].",
+        "no bias": "The bias is missing.",
+    }
+    for way, hint in hints.items():
+        check(agree(way) < 27, hint)
     medians = {lag: np.median(found[lag]) for lag in (5, 20, 80)}
     total = sum(sum(counts) for counts in found.values())
     check(
@@ -399,4 +450,7 @@ def check_7(found: dict) -> None:
         total < 450,
         "Too many guesses are needed. Does a unit count, too, that tells the bit by the opposite sign?",
     )
-    passed("9.7")
+    raise CheckFailed(
+        "Not the numbers that these seeds give. Draw the sequences once, then for each guess W, R and b, in this "
+        "order, from the same generator; h_0 is 0, and a unit counts if its sign is right, or wrong, on all 200."
+    )

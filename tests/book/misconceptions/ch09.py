@@ -117,6 +117,7 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("9.1", "leaks a little at each step", by_hand(i="[0, 10, 0, -5]"), "adds up"),
     Misconception("9.1", "the other bias wins", by_hand(o="[0, 0, 5, -5]"), "has to overcome"),
     Misconception("9.1", "the bias wins", by_hand(i="[0, 15, 0, -15]"), "overcome the bias"),
+    Misconception("9.1", "drifts if all numbers are large", by_hand(i="[0, 16, 0, -8]"), "more firmly"),
     Misconception("9.2", "gates feed nothing but cells", count(read="cells"), "Gates feed gates"),
     Misconception("9.2", "two gates a cell", count(gates="2 * blocks * size"), "share its two gates"),
     Misconception("9.2", "biases of the cells", count(rest=" + cells"), "not the cells"),
@@ -148,6 +149,23 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("9.5", "no slopes", forwards("p + z * v", "q + i * v"), "slopes of i and z"),
     Misconception("9.5", "factor 2", forwards(error="2 * (h - d_t)"), "Twice"),
     Misconception("9.5", "nothing fed back", forwards(v="0.0"), "but not 0"),
+    Misconception(
+        "9.5",
+        "the full gradient",
+        """\
+# EXERCISE 9.5
+def forward_gradient(x, d, w_i, w_z, w_o):
+    nodes = [Tensor(w, requires_grad=True) for w in (w_i, w_z, w_o)]
+    c, h, L = Tensor(0.0), Tensor(0.0), 0.0
+    for x_t, d_t in zip(x, d):
+        i, z, o = (n[:-2] @ x_t + n[-2] * h + n[-1] for n in nodes)
+        c = c + mg.sigmoid(i) * mg.tanh(z)
+        h = mg.sigmoid(o) * mg.tanh(c)
+        L = L + (h - d_t) ** 2 / 2
+    return [g.data for g in mg.grad(L, nodes)]
+""",
+        "full gradient",
+    ),
     Misconception("9.6", "cuts the carousel, right values", cut(c="c.detach()"), "c must never be detached"),
     Misconception("9.6", "cuts nothing, right values", cut(h="h"), "Nothing is cut"),
     Misconception("9.6", "cuts the carousel instead", cut(h="h", c="c.detach()"), "The wrong one"),
@@ -160,5 +178,11 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("9.7", "weak weights", guessing(size="0.5"), "uniform on [-10, 10]"),
     Misconception("9.7", "no state", guessing(state="0 * h"), "carried from step to step"),
     Misconception("9.7", "counts from 0", guessing(first="0"), "counts, too"),
+    Misconception(
+        "9.7", "the opposite sign does not count", guessing(right="right.max() == 1"), "by the opposite sign"
+    ),
+    Misconception("9.7", "one of the two units", guessing(right="right[0] in (0, 1)"), "Either unit"),
+    Misconception("9.7", "nine of ten are enough", guessing(right="abs(right - 0.5).max() > 0.4"), "on all 200"),
+    Misconception("9.7", "positive weights", guessing().replace("-10", "0"), "all positive"),
     Misconception("9.7", "one seed", guessing(seed="0"), "use default_rng(seed)"),
 ]
