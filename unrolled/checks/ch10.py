@@ -6,8 +6,9 @@ from itertools import product
 import numpy as np
 
 import minigrad as mg
-from minigrad import Tensor, grad, nn
+from minigrad import Tensor, grad, nn, optim
 from minigrad.recurrent.spec import CellSpec
+from unrolled import tasks
 from unrolled.checks import CheckFailed, check, close, passed
 
 
@@ -157,7 +158,7 @@ def check_3(gradients: Callable) -> None:
     states = _cell(x, h_0, c_0, W, R, b)
     assert _all_close(_backward(x, own, *states, R, set()), right)
     kept = [a.copy() for a in states]
-    answer = gradients(x, own, *states, R)
+    answer = gradients(x.copy(), own.copy(), *states, R)
     check(
         all(np.array_equal(a, c) for a, c in zip(states, kept, strict=True)),
         "The function writes into hs, cs or acts; make new arrays.",
@@ -207,6 +208,7 @@ def check_4(step: Callable) -> None:
         return passed("10.4")
     known = {
         "The second bias is missing: what counts is the sum of the two.": by("ifgo", b_ih),
+        "The first bias is missing: what counts is the sum of the two.": by("ifgo", b_hh),
         "The order is right now for g and o, but input and forget gate are still exchanged: i comes first.": by(
             "figo", both
         ),
@@ -239,7 +241,7 @@ def _coupled(
         dR = dR + da.T @ hs[t if way == "late h" else t - 1]
         dh_next = 0 if way == "no dh" else da @ R
         dc_next = dc * {"whole": 1.0, "swapped": i, "no dc": 0.0}.get(way, 1 - i)
-    return [dW, dR, db, dc_next]
+    return [dW, dR, db, dc if way == "c_1" else dc_next]
 
 
 def check_5(coupled_gradients: Callable) -> None:
@@ -263,7 +265,9 @@ def check_5(coupled_gradients: Callable) -> None:
         hs.append(np.tanh(cs[-1]))
     states = np.array(hs), np.array(cs), np.array(acts)
     assert _all_close(_coupled(x, own, *states, R, ""), right)
-    found = _arrays(coupled_gradients(x, own, *states, R), 4, "four arrays: dL/dW, dL/dR, dL/db and dL/dc_0")
+    found = _arrays(
+        coupled_gradients(x.copy(), own.copy(), *states, R), 4, "four arrays: dL/dW, dL/dR, dL/db and dL/dc_0"
+    )
     hints = {
         "new only": "i_t is used twice in c_t: with the factor z_t, and through 1 - i_t with the factor -c_(t-1).",
         "late": "The old state that i_t takes from is c_(t-1), not c_t.",
@@ -274,6 +278,7 @@ def check_5(coupled_gradients: Callable) -> None:
         "no dh": "h_t has a second use, in the pre-activations of the next step, through R.",
         "slope": "h_t is already tanh(c_t), so the slope there is 1 - h_t**2.",
         "late h": "At step t the matrix R is multiplied with h_(t-1).",
+        "c_1": "The last one is dL/dc_1; c_0 enters c_1 with the factor 1 - i_1.",
     }
     if _all_close(found, right):
         return passed("10.5")
@@ -321,6 +326,32 @@ def check_6(read_windows: Callable) -> None:
     passed("10.6")
 
 
+def _recalls(half: float, seed: int) -> np.ndarray:
+    """Shares right in each of the three recalls of exercise 10.7, trained as its statement says."""
+    rng = np.random.default_rng(seed)
+    lstm = nn.LSTM(2, 8, forget_bias=-np.log(2 ** (1 / half) - 1), rng=rng, dtype="float64")
+    readout = nn.Linear(8, 2, rng=rng, dtype="float64")
+    params = [*lstm.parameters(), *readout.parameters()]
+    optimizer = optim.Adam(params, lr=0.01)
+
+    def run(count: int) -> tuple:
+        parts = [tasks.delayed_recall(count, rng, lag=20) for _ in range(3)]
+        x = np.concatenate([x for x, _ in parts])
+        h, _ = lstm(Tensor(x, "float64"))
+        return readout(h[22 * np.arange(1, 4) - 1]), np.array([bits for _, bits in parts])
+
+    for _ in range(150):
+        y, bits = run(16)
+        loss = mg.cross_entropy(y.reshape(-1, 2), bits.reshape(-1))
+        optimizer.zero_grad()
+        loss.backward()
+        optim.clip_grad_norm_(params, 1.0)
+        optimizer.step()
+    with mg.no_grad():
+        y, bits = run(300)
+    return (y.data.argmax(axis=-1) == bits).mean(axis=1)
+
+
 def check_7(shares: Mapping) -> None:
     """Six shares for each of three half-lives, with what any working experiment shows."""
     check(isinstance(shares, Mapping), "shares is a dict: a half-life, and the list of its six results.")
@@ -332,6 +363,17 @@ def check_7(shares: Mapping) -> None:
         check(((values >= 0) & (values <= 1)).all(), "A share of right bits lies between 0 and 1.")
         check(len(set(values.round(9))) > 1, f"All results of {half} are equal: is the seed used?")
         found[half] = values
+    recalls = np.array([_recalls(2000, seed) for seed in range(3)])
+    others = {
+        "The first recall is counted, too; it needs no forgetting. Return the share in the second and third.": (
+            recalls.mean(axis=1)
+        ),
+        "That is the first recall, which needs no forgetting. Return the share in the second and third.": recalls[:, 0],
+        "That is the second recall alone; the third counts as well.": recalls[:, 1],
+        "That is the third recall alone; the second counts as well.": recalls[:, 2],
+    }
+    for hint, values in others.items():
+        check(not np.allclose(found[2000][:3], values, rtol=0, atol=1e-9), hint)
     check(
         found[1].mean() < 0.65,
         "With a half-life of one step the bit cannot be there after 20. Did the bias reach the net, with the right "

@@ -82,6 +82,34 @@ def read_windows(lstm, x, window):
 """
 
 
+def experiment(result: str) -> str:
+    return f"""\
+# EXERCISE 10.7
+def recalled(half, seed):
+    rng = np.random.default_rng(seed)
+    net = Recaller(-np.log(2 ** (1 / half) - 1), rng)
+    optimizer = optim.Adam(net.parameters(), lr=0.01)
+    for _ in range(150):
+        x, bits, due = three_recalls(16, rng)
+        loss = mg.cross_entropy(net(x, due).reshape(-1, 2), bits.reshape(-1))
+        optimizer.zero_grad()
+        loss.backward()
+        optim.clip_grad_norm_(net.parameters(), 1.0)
+        optimizer.step()
+    x, bits, due = three_recalls(300, rng)
+    with mg.no_grad():
+        right = net(x, due).data.argmax(axis=-1) == bits
+    return {result}
+
+
+shares = {{
+    1: [0.5, 0.49, 0.51, 0.5, 0.52, 0.48],
+    7: [0.9, 1, 0.95, 0.8, 0.85, 1],
+    2000: [recalled(2000, seed) for seed in range(6)],
+}}
+"""
+
+
 def shares(one: str, seven: str, long: str) -> str:
     return f"# EXERCISE 10.7\nshares = {{1: {one}, 7: {seven}, 2000: {long}}}\n"
 
@@ -117,10 +145,12 @@ MISCONCEPTIONS = [
     Misconception("10.4", "i and f", step("a_f, a_i, a_g, a_o"), "input and forget gate are still exchanged"),
     Misconception("10.4", "g and o", step("a_i, a_f, a_o, a_g"), "the third block is g"),
     Misconception("10.4", "one bias", step(bias="bias_ih"), "The second bias is missing"),
+    Misconception("10.4", "other bias", step(bias="bias_hh"), "The first bias is missing"),
     Misconception("10.4", "c first", step(result="c, h"), "return h_t first"),
     Misconception("10.5", "one use of i", coupled("z"), "i_t is used twice"),
     Misconception("10.5", "late c", coupled("z - cs[t]"), "is c_(t-1), not c_t"),
     Misconception("10.5", "carousel", coupled(carry="da @ R, dc"), "the factor 1 - i_(t+1)"),
+    Misconception("10.5", "c_1 for c_0", coupled().replace("db, dc_next\n", "db, dc\n"), "The last one is dL/dc_1"),
     Misconception("10.5", "slope at h", coupled(slope="np.tanh(hs[t])"), "already tanh(c_t)"),
     Misconception("10.6", "cleared", windows("None"), "Every window starts from zero"),
     Misconception("10.6", "not cut", windows("(h, c)"), "detach both states"),
@@ -129,7 +159,10 @@ MISCONCEPTIONS = [
     Misconception(
         "10.6", "outputs cut", windows("(h.detach(), c.detach())", "output.detach()"), "cut the states, not the outputs"
     ),
-    Misconception("10.7", "first recall counted", shares(CHANCE, FAIR, GOOD), "the first needs no forgetting"),
+    Misconception("10.7", "long is best", shares(CHANCE, FAIR, GOOD), "The long half-life came out best"),
+    Misconception("10.7", "all three recalls", experiment("right.mean()"), "The first recall is counted, too"),
+    Misconception("10.7", "first recall", experiment("right[0].mean()"), "That is the first recall"),
+    Misconception("10.7", "last recall", experiment("right[2].mean()"), "That is the third recall alone"),
     Misconception("10.7", "bias not used", shares(GOOD, GOOD, FAIR), "Did the bias reach the net"),
     Misconception("10.7", "one seed", shares("[0.5] * 6", GOOD, FAIR), "is the seed used"),
 ]
