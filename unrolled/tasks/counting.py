@@ -29,8 +29,8 @@ def anbn(lowest: int, highest: int) -> Counted:
 
     The task is to predict at each symbol all those that may come next. While a's come, a and b are legal, and nobody
     can know n; from the first b on there is one legal symbol, and whoever counted the a's knows when it is the end.
-    Who looks only at the last symbol goes wrong at the end of every string with n of 2 or more, and so accepts none of
-    them, if all predictions have to be right for that.
+    Who looks only at the last symbol says the same after every b, and so goes wrong in every string with n of 2 or
+    more: if all predictions have to be right, such a reader accepts at most one string, that of n = 1.
 
     lowest, highest: the range of n, 1 or more, both included.
     Returns inputs, float32 one-hot of shape (T, N, 4), columns S, a, b, T (start, letters, end); targets, int64 of
@@ -49,7 +49,7 @@ def anbncn(lowest: int, highest: int) -> Counted:
     """All strings of n letters a, n letters b and n letters c, with n from `lowest` to `highest`, one of each.
 
     As `anbn`, with three letters: the first c has to be predicted too, so who looks only at the last symbol goes wrong
-    twice in a string. No context-free grammar makes these strings.
+    twice or more in every string with n of 2 or more. No context-free grammar makes these strings.
 
     lowest, highest: the range of n, 1 or more, both included.
     Returns inputs, targets, legal and lengths as `anbn` does, with five columns S, a, b, c, T; the string of n has
