@@ -268,7 +268,7 @@ def check_6(reads_future: Callable) -> None:
         "the input itself, its own step included": lambda x: np.tanh(x),
         "a delay of two steps": lambda x: _shifted(x, 2),
         "a running mean of the past": lambda x: np.cumsum(x, axis=0) / np.arange(1, len(x) + 1)[:, None, None],
-        "an answer that is always the same": lambda x: np.ones((T, 2, 1)),
+        "an answer that is always the same": lambda x: np.ones((len(x), 2, 1)),
         "a sum over the batch at each step": lambda x: x.sum(axis=(1, 2), keepdims=True),
     }
     last = lambda x: np.concatenate([x[:1] + 1e-3 * x[-1:], x[1:]])
