@@ -123,11 +123,12 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("11.2", "c before h", step(result="c, o * mg.tanh(c)"), "h_t first"),
     Misconception("11.2", "right values, the original's cut", step(seen="c.detach()"), "original's cut"),
     Misconception(
-        "11.2", "right values, cut at the output gate", step(o='a["o"] + theta["p_o"] * c.detach()'), "gradient"
+        "11.2", "right values, cut at the output gate", step(o='a["o"] + theta["p_o"] * c.detach()'), "original's cut"
     ),
     Misconception("11.3", "counts in ones", clock("n - 0.5", k="20"), "grows by z"),
     Misconception("11.3", "level at the stroke itself", clock("n * z"), "halfway"),
     Misconception("11.3", "level half a step too high", clock("(n + 0.5) * z"), "first stroke is at step 11"),
+    Misconception("11.3", "as sharp for every z", clock("(n - 0.5) * z", k="40"), "out of time"),
     Misconception("11.3", "signs exchanged", clock("(n - 0.5) * z", sign="-"), "p_f < 0"),
     Misconception("11.3", "gates that do not switch sharply", clock("(n - 0.5) * z", k="1 / z"), "Sharper gates"),
     Misconception(
@@ -172,6 +173,18 @@ MISCONCEPTIONS: list[Misconception] = [
         "one verdict for all",
         accepted("((says == legal).all(axis=-1) | ~asked).all()"),
         "one verdict for each string",
+    ),
+    Misconception(
+        "11.6",
+        "the start symbol is not judged",
+        accepted("((says == legal)[..., 1:].all(axis=-1) | ~asked).all(axis=0)"),
+        "One wrong symbol",
+    ),
+    Misconception(
+        "11.6",
+        "the first step is not judged",
+        accepted("((says == legal).all(axis=-1) | ~asked)[1:].all(axis=0)"),
+        "One wrong symbol",
     ),
     Misconception("11.7", "tested on what was trained", experiment(highest="longest"), "longer strings"),
     Misconception("11.7", "same seed every time", experiment(seed="1"), "default_rng(seed)"),
