@@ -63,6 +63,7 @@ def check_2(count_paths: Callable) -> None:
     hints = {
         (2, 3, -1): "From a later step to an earlier one there is no path: for k < 0 the answer is 0.",
         (3, 1, 2): "From an upper layer to a lower one there is no path, however many steps later: the answer is 0.",
+        (4, 1, 1): "From an upper layer to a lower one there is no path, however few steps later: the answer is 0.",
         (3, 1, -2): "There is no path down and back: the answer is 0.",
     }
     for (l, m, k), hint in hints.items():  # noqa: E741
@@ -92,6 +93,8 @@ def _run(x: np.ndarray, layers: list, way: str = "") -> np.ndarray:
         tops.append(h[0] if way == "bottom" else h[-1])
     if way == "shifted":
         tops = tops[len(layers) - 1 :]
+    if way == "one array":
+        tops = tops[-1:] * len(x)
     return np.array(tops)
 
 
@@ -107,6 +110,8 @@ def check_3(run: Callable) -> None:
         "below": "R of layer l is multiplied with layer l's own state of the step before; here the new state of the "
         "layer below stands in its place.",
         "none": "The states do not get from step to step: keep those of all layers for the next round.",
+        "one array": "All outputs are the last one: the state is overwritten in place, and tops holds one array many "
+        "times. Make a new array in every step.",
         "bottom": "That is the bottom layer; the output is the state of the top one.",
         "no bias": "The biases b are missing.",
         "transposed": "A state is a row, so R h reads h @ R.T.",
@@ -303,7 +308,7 @@ def check_6(turns: Callable) -> None:
 
 
 def check_7(errors: dict) -> None:
-    """Errors of three nets on rule 30, eight seeds each."""
+    """Errors of four nets on rule 30, eight seeds each."""
     kinds = ("both", "lower", "straight", "upper")
     check(isinstance(errors, dict) and set(errors) == set(kinds), f"errors must have the keys {', '.join(kinds)}.")
     for kind in kinds:
@@ -329,7 +334,7 @@ def check_7(errors: dict) -> None:
         'The net "upper" learns more than its single recurrent layer lets it: is the lower layer without recurrence?',
     )
     check(
-        medians["lower"] < 0.025,
+        medians["lower"] < 0.045,
         'The net "lower" should do well: a recurrent layer of 22 units, 22 more with a tanh, and the readout.',
     )
     check(
@@ -337,7 +342,7 @@ def check_7(errors: dict) -> None:
         '"straight" and "lower" agree exactly, seed by seed: "straight" is the net without the tanh.',
     )
     check(
-        medians["straight"] < 0.03,
+        medians["straight"] < 0.045,
         'The net "straight" should come near "lower": its layer of 22 units has no tanh, but it is there.',
     )
     check(medians["both"] < 0.04, 'The net "both" should learn the rule nearly: two recurrent layers of 18 units.')

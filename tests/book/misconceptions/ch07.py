@@ -132,6 +132,9 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("7.2", "one move too many", paths("math.comb(k + m - l + 1, k)"), "One move too many"),
     Misconception("7.2", "back in time", paths("math.comb(abs(k) + m - l, abs(k))", "m < l"), "earlier one"),
     Misconception("7.2", "down the stack", paths("math.comb(k + abs(m - l), k)", "k < 0"), "lower one"),
+    Misconception(
+        "7.2", "down one layer is caught, more are not", paths("math.comb(k + m - l, k)", "k < 0"), "lower one"
+    ),
     Misconception("7.3", "still late", run("(x_t if l == 0 else old[l - 1])"), "D - 1 steps late"),
     Misconception(
         "7.3",
@@ -147,6 +150,7 @@ MISCONCEPTIONS: list[Misconception] = [
     ),
     Misconception("7.3", "one state for all", run(own="old[-1]"), "a state of its own"),
     Misconception("7.3", "the layer below twice", run(own="(below if l else h[0])"), "stands in its place"),
+    Misconception("7.3", "one array, overwritten", run().replace("h[l] = below =", "h[l][:] = below ="), "in place"),
     Misconception("7.3", "the bottom layer", run(top="h[0]"), "bottom layer"),
     Misconception("7.4", "reshape alone", features("h_n.reshape(B, D * H)"), "still mixes sequences"),
     Misconception(
@@ -201,6 +205,16 @@ MISCONCEPTIONS: list[Misconception] = [
         "the layer first",
     ),
     Misconception("7.7", "one seed for all", experiment(seed="0"), "default_rng(seed)"),
+    Misconception(
+        "7.7",
+        "no upper layer in the straight net",
+        experiment().replace(
+            "            x = layer(x)[0] if yes else layer(x)\n",
+            "            if kind == 'straight' and layer is layers[1]:\n                continue\n"
+            "            x = layer(x)[0] if yes else layer(x)\n",
+        ),
+        "it is there",
+    ),
     Misconception("7.7", "a bend in the straight layer", experiment(bend="mg.tanh(x)"), "without the tanh"),
     Misconception(
         "7.7",
