@@ -43,6 +43,8 @@ def _bigram(text: np.ndarray, C: int, q: np.ndarray, d: float, way: str = "") ->
     if way == "columns":
         count = count.T
     N, D = count.sum(axis=1, keepdims=True), (count > 0).sum(axis=1, keepdims=True)
+    if way == "last":
+        N = np.bincount(text, minlength=C)[:, None]
     freed = {"none": 0, "one": d, "all": d * C, "share": d}.get(way, d * D)
     kept = count if way == "kept" else np.maximum(count - d, 0)
     p = (kept + freed * (1 / C if way == "uniform" else q)) / np.maximum(N, 1)
@@ -64,10 +66,12 @@ def check_2(bigram: Callable) -> None:
         "uniform": "What is freed goes out in the proportions of q, not evenly.",
         "empty": "A character that nothing followed gets the row q, not zeros.",
         "share": "The whole numerator is divided by N(s), what is given back included.",
+        "last": "N(s) counts how often s was FOLLOWED by something; nothing follows the text's last character.",
     }
-    for C, length, d in (5, 60, 0.8), (9, 40, 0.5):
+    for C, length, d in (5, 60, 0.8), (9, 40, 0.5), (4, 50, 0.7):
         text = rng.integers(C - 1, size=length)
-        text[-1] = C - 1  # the last character occurs once, at the end: nothing follows it
+        if C > 4:
+            text[-1] = C - 1  # this character occurs once, at the end: nothing follows it; else it never occurs
         text.flags.writeable = False
         q = rng.dirichlet(np.ones(C))
         right = _bigram(text, C, q, d)

@@ -127,6 +127,12 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("13.2", "columns", bigram(DISCOUNTED, where="(text[1:], text[:-1])"), "exchanged"),
     Misconception("13.2", "evenly", bigram("(taken + d * D / C) / np.maximum(N, 1)"), "not evenly"),
     Misconception("13.2", "zeros for empty rows", bigram(DISCOUNTED, "p"), "not zeros"),
+    Misconception(
+        "13.2",
+        "counts the last character as followed",
+        bigram("(taken + d * D * q) / np.maximum(np.bincount(text, minlength=C)[:, None], 1)"),
+        "FOLLOWED by something",
+    ),
     Misconception("13.2", "divides by zero", bigram("(taken + d * D * q) / N", "p"), "NaN"),
     Misconception("13.3", "keeps the friend's code", score("text", "text[b:]"), "seen the test text"),
     Misconception("13.3", "mends the small mistake only", score("text", "text[a:b]"), "seen the test text"),
