@@ -86,6 +86,7 @@ def experiment(
     updates: int = 400,
     pairs: str = "[g > x for g in a for x in b]",
     steps: str = "",
+    result: str = "np.mean((net(x).data - d) ** 2)",
 ) -> str:
     return f"""\
 # EXERCISE 12.7
@@ -103,7 +104,7 @@ def stream_error(layer, rate, seed):
         optimizer.step()
     x, d = streams(400, np.random.default_rng(99))
     with mg.no_grad():
-        return np.mean((net(x).data - d) ** 2)
+        return {result}
 
 
 LAYERS = {{"GRU": nn.GRU, "LSTM": nn.LSTM}}
@@ -197,6 +198,18 @@ MISCONCEPTIONS: list[Misconception] = [
         reads(compare="(np.array(net(other))[step - 1] != plain[step - 1]).any()"),
         "Look at all outputs before",
     ),
+    Misconception(
+        "12.6",
+        "only the first output",
+        reads(compare="(np.array(net(other))[0] != plain[0]).any()"),
+        "not at the first alone",
+    ),
+    Misconception(
+        "12.6",
+        "signed differences",
+        reads(compare="np.mean((np.array(net(other)) - plain)[:step]) != 0"),
+        "must not cancel",
+    ),
     Misconception("12.6", "not a copy", reads(other="x"), "work on a copy"),
     Misconception("12.7", "one cell for both", experiment(layer="nn.LSTM"), "is `layer` used"),
     Misconception("12.7", "one rate for both", experiment(rate="0.015"), "is `rate` used"),
@@ -205,5 +218,6 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception(
         "12.7", "the other way round", experiment(pairs="[g < x for g in a for x in b]"), "LSTM has the larger"
     ),
+    Misconception("12.7", "a root", experiment(result="np.sqrt(np.mean((net(x).data - d) ** 2))"), "with no root"),
     Misconception("12.7", "readout alone trained", experiment(steps=".readout"), "all parameters trained"),
 ]
