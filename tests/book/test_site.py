@@ -167,7 +167,7 @@ def test_a_narrow_screen_needs_no_sideways_scrolling(page):
 def test_a_narrow_screen_opens_the_table_of_contents(browser):
     page = visit(browser, "book/intro", viewport={"width": 390, "height": 844}, has_touch=True)
     page.tab.locator("button.primary-toggle:visible").tap()
-    page.tab.locator("dialog[open]").get_by_role("link", name="Elman networks").tap()
+    page.tab.locator("dialog[open]").get_by_role("link", name="4. Elman networks").tap()
     page.tab.wait_for_url("**/04-elman.html")
     assert page.trouble == []
 

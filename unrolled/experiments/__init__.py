@@ -57,7 +57,8 @@ def provenance(name: str) -> str:
 def run(name: str, jobs: int) -> Iterator[tuple[dict, dict, float]]:
     """Run the trials that are not stored yet, `jobs` at a time on one thread each; store each as it ends, and yield it.
 
-    What is yielded is case, result and the processor's seconds. Results of another version of the module are thrown away first.
+    What is yielded is case, result and the processor's seconds. Results of another version of the module are thrown
+    away first.
     """
     from joblib import Parallel, delayed
 

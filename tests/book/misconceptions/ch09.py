@@ -114,7 +114,7 @@ MISCONCEPTIONS: list[Misconception] = [
         "9.1", "gates exchanged", by_hand(i="[0, 0, 30, -15]", o="[0, 30, 0, -15]"), "store flag, the second"
     ),
     Misconception("9.1", "stores the flag", by_hand(z="[1, 1, 0, 0]"), "the number alone"),
-    Misconception("9.1", "leaks a little at each step", by_hand(i="[0, 10, 0, -5]"), "adds up"),
+    Misconception("9.1", "leaks a little at each step", by_hand(i="[0, 10, 0, -5]"), "can add up"),
     Misconception("9.1", "the other bias wins", by_hand(o="[0, 0, 5, -5]"), "has to overcome"),
     Misconception("9.1", "the bias wins", by_hand(i="[0, 15, 0, -15]"), "overcome the bias"),
     Misconception("9.1", "drifts if all numbers are large", by_hand(i="[0, 16, 0, -8]"), "more firmly"),
