@@ -324,13 +324,19 @@ def test_execute_is_deterministic_and_keeps_a_notebook_that_fails(tmp_path, caps
     assert "plot.ipynb" in shown and "unchanged" in shown and "failed, file left as it was" in shown
 
 
+def hear_interrupts():
+    """Undo what a shell does to a command in the background: tests may be run there."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_an_interrupt_ends_at_once_and_changes_nothing(tmp_path):
     path, started = tmp_path / "slow.ipynb", tmp_path / "started"
     wait = f"import time\nopen({str(started)!r}, 'w').close()\ntime.sleep(60)"
     nbformat.write(new_notebook(cells=[new_code_cell(wait)]), path)
     before = path.read_bytes()
     command = [sys.executable, "-m", "unrolled.cli", "execute", str(path)]
-    with subprocess.Popen(command, start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
+    own = {"start_new_session": True, "preexec_fn": hear_interrupts}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **own) as process:
         while not started.exists() and process.poll() is None:
             time.sleep(0.05)
         os.killpg(process.pid, signal.SIGINT)  # what Ctrl-C does: the whole group gets it
