@@ -1,0 +1,399 @@
+"""What minigrad uses of CuPy 14, on NumPy, and stricter: what would be slow, undefined or silently wrong on a GPU raises.
+
+- An array refuses to meet a NumPy array or a NumPy scalar, to be converted to the host unless asked (`get`, `item`,
+  `tolist`, `bool`), and to go through NumPy's functions.
+- Reductions give 0-d arrays. Integer arrays as indices wrap round silently, as CuPy's do. Writing to one place twice,
+  undefined in CuPy, raises.
+- An array of a device that is not the current one raises, as no GPU may read another's memory.
+- `counts` holds what was done: "to_device" and "to_host" (transfers), "kernel" (our own), "gemm", "launch" (all others).
+
+tests/test_standin.py holds the names and signatures to the real CuPy's where that is installed.
+"""
+
+import collections
+import contextlib
+import operator
+import sys
+import types
+
+import numpy as np
+
+from standin import host
+
+__version__ = "14.0.0 (stand-in)"
+DEVICES = 2
+counts = collections.Counter()
+order = 1  # of the threads in a launch: 1 or -1
+_current = [0]
+
+
+class CUDARuntimeError(RuntimeError):
+    pass
+
+
+class Device:
+    """A GPU by number, without one the current; as a context, what is current within."""
+
+    def __init__(self, device=None):
+        self.id = _current[-1] if device is None else int(device)
+        if not 0 <= self.id < DEVICES:
+            raise CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+
+    attributes = types.MappingProxyType(
+        {"MultiProcessorCount": 8, "MaxSharedMemoryPerBlockOptin": 232448, "MaxThreadsPerBlock": 1024}
+    )
+    compute_capability = "90"
+
+    def use(self):
+        _current[-1] = self.id
+
+    def synchronize(self):
+        pass
+
+    def __enter__(self):
+        _current.append(self.id)
+        return self
+
+    def __exit__(self, *_):
+        _current.pop()
+
+    def __int__(self):
+        return self.id
+
+    def __eq__(self, other):
+        return self.id == int(other)
+
+    def __hash__(self):
+        return self.id
+
+
+def _raw(x):
+    """Return the NumPy array behind an operand, or the number; refuse all else, by the words of CuPy."""
+    if isinstance(x, ndarray):
+        if x.device.id != _current[-1]:
+            raise ValueError(f"Array device must be same as the current device: {x.device.id} != {_current[-1]}")
+        return x._host
+    if x is None or type(x) in (bool, int, float, type(Ellipsis), slice):
+        return x
+    raise TypeError(f"Unsupported type {type(x)}")
+
+
+def _deep(x):
+    return type(x)(map(_deep, x)) if isinstance(x, tuple | list) else x if isinstance(x, np.dtype | type) else _plain(x)
+
+
+def _plain(x):
+    return x if isinstance(x, str) or callable(x) else _raw(x)
+
+
+def _new(a):
+    """Return an array on the current device."""
+    x = object.__new__(ndarray)
+    x._host, x.device = np.asarray(a), Device()
+    return x
+
+
+def _launched(function, kind="launch"):
+    def call(*args, **kwargs):
+        counts[kind] += 1
+        with np.errstate(all="ignore"):  # a GPU does not warn
+            found = function(*map(_deep, args), **{key: _deep(x) for key, x in kwargs.items() if key != "out"}, **_out(kwargs))
+        return kwargs["out"] if kwargs.get("out") is not None else _wrapped(found)
+
+    call.__name__ = function.__name__
+    return call
+
+
+def _out(kwargs):
+    return {"out": _raw(kwargs["out"])} if "out" in kwargs else {}
+
+
+def _wrapped(found):
+    return type(found)(map(_wrapped, found)) if isinstance(found, tuple | list) else _new(found)
+
+
+def _free(function):
+    """A function that launches nothing: it makes a view."""
+
+    def call(*args, **kwargs):
+        return _wrapped(function(*map(_deep, args), **{key: _deep(x) for key, x in kwargs.items()}))
+
+    call.__name__ = function.__name__
+    return call
+
+
+class ndarray:
+    __slots__ = ("_host", "device")
+    __array_priority__ = 100
+    __hash__ = None
+
+    shape = property(lambda self: self._host.shape)
+    dtype = property(lambda self: self._host.dtype)
+    ndim = property(lambda self: self._host.ndim)
+    size = property(lambda self: self._host.size)
+    nbytes = property(lambda self: self._host.nbytes)
+    itemsize = property(lambda self: self._host.itemsize)
+    strides = property(lambda self: self._host.strides)
+    flags = property(lambda self: self._host.flags)
+    data = property(lambda self: types.SimpleNamespace(ptr=self._host.ctypes.data))
+    T = property(lambda self: _new(_raw(self).T))
+
+    def get(self, stream=None, order="C", out=None, blocking=True):
+        counts["to_host"] += 1
+        return np.array(self._host, order=order)
+
+    def item(self):
+        return self.get().item()
+
+    def tolist(self):
+        return self.get().tolist()
+
+    __float__ = lambda self: float(self.item())
+    __int__ = lambda self: int(self.item())
+    __bool__ = lambda self: bool(self.get())
+
+    def __len__(self):
+        return len(self._host)
+
+    def __iter__(self):
+        return (self[k] for k in range(len(self)))
+
+    def __repr__(self):
+        return repr(self.get())
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **kwargs):
+        raise TypeError(f"stand-in: np.{ufunc.__name__} of an array on the GPU; take the function from its namespace")
+
+    def __array_function__(self, function, types, args, kwargs):
+        raise TypeError(f"stand-in: np.{function.__name__} of an array on the GPU; take the function from its namespace")
+
+    def __getitem__(self, index):
+        index, arrays = _index(self, index)
+        counts["launch"] += arrays
+        return _new(_raw(self)[index])
+
+    def __setitem__(self, index, value):
+        index, arrays = _index(self, index)
+        counts["launch"] += 1
+        if arrays:
+            places = np.arange(self.size).reshape(self.shape)[index]
+            if np.unique(places).size < places.size:
+                raise ValueError("stand-in: one place is written twice; which write wins is undefined on a GPU")
+        _raw(self)[index] = _raw(value)
+
+    def astype(self, dtype, order="K", casting=None, subok=None, copy=True):
+        counts["launch"] += copy or np.dtype(dtype) != self.dtype
+        return self if not copy and np.dtype(dtype) == self.dtype else _new(_raw(self).astype(dtype, order=order))
+
+    def copy(self, order="C"):
+        counts["launch"] += 1
+        return _new(self._host.copy(order))  # to the current device, wherever it was
+
+    def fill(self, value):
+        counts["launch"] += 1
+        _raw(self).fill(_raw(value))
+
+    def reshape(self, *shape, order="C"):
+        return _new(_raw(self).reshape(*shape, order=order))
+
+    def dot(self, b, out=None):
+        return dot(self, b, out)
+
+    __copy__ = copy
+
+    def __reduce__(self):
+        return asarray, (self.get(),)
+
+
+def _index(x, index):
+    """Return NumPy's form of an index, and whether there are arrays in it."""
+    entries, found, axis = index if isinstance(index, tuple) else (index,), [], 0
+    given = len([i for i in entries if i is not None and i is not ...])
+    for i in entries:
+        if isinstance(i, ndarray):
+            raw = _raw(i)
+            if raw.dtype.kind in "iu":
+                raw = raw % max(x.shape[axis], 1)  # CuPy wraps round what is out of range
+            elif raw.dtype == bool:
+                counts["to_host"] += 1  # how many are true decides the shape
+                given, axis = given + raw.ndim - 1, axis + raw.ndim - 1
+            found.append(raw)
+        elif isinstance(i, int | slice | np.integer) or i is None or i is ...:
+            found.append(i)
+        else:
+            raise TypeError(f"stand-in: an index of {type(i)}; make it an array of the GPU first")
+        axis = x.ndim - given + axis if i is ... else axis + (i is not None)
+    return tuple(found), ndarray in map(type, entries)
+
+
+def _operator(name):
+    function, inplace = getattr(operator, name), name.startswith("__i") and name != "__invert__"
+
+    def apply(self, other):
+        if not isinstance(other, ndarray | bool | int | float):
+            if isinstance(other, np.ndarray | np.generic | list | tuple):
+                raise TypeError(f"Unsupported type {type(other)}")
+            return NotImplemented
+        counts["gemm" if "matmul" in name else "launch"] += 1
+        with np.errstate(all="ignore"):
+            found = function(_raw(self), _raw(other))
+        return self if inplace else _new(found)
+
+    return apply
+
+
+for _name in "add sub mul truediv floordiv mod pow matmul and or xor".split():
+    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
+    setattr(ndarray, f"__i{_name}__", _operator(f"__i{_name}__"))
+
+    def _reflected(self, other, function=getattr(operator, f"__{_name}__")):
+        if type(other) not in (bool, int, float):
+            raise TypeError(f"Unsupported type {type(other)}")
+        counts["launch"] += 1
+        with np.errstate(all="ignore"):
+            return _new(function(other, _raw(self)))
+
+    setattr(ndarray, f"__r{_name}__", _reflected)
+for _name in "eq ne lt le gt ge".split():
+    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
+for _name in "neg pos abs invert".split():
+    setattr(ndarray, f"__{_name}__", _launched(getattr(operator, f"__{_name}__")))
+for _name in "sum mean std var max min argmax argmin cumsum clip any all argsort round prod repeat nonzero".split():
+    setattr(ndarray, _name, _launched(getattr(np.ndarray, _name)))
+for _name in "transpose swapaxes squeeze ravel view diagonal".split():
+    setattr(ndarray, _name, _free(getattr(np.ndarray, _name)))
+ndarray.flatten = _launched(np.ndarray.flatten)
+
+# --- functions of the module (they hide the built-in ones of the same names from here on) ------------------------------
+
+_this = sys.modules[__name__]
+for _name in (
+    "exp log log1p expm1 sqrt square tanh sin cos sign abs absolute maximum minimum where isnan isfinite any all sum "
+    "mean concatenate stack flip pad zeros ones empty full arange zeros_like ones_like empty_like full_like "
+    "copyto multiply subtract divide negative reciprocal argsort flatnonzero clip einsum cumsum diff"
+).split():
+    setattr(_this, _name, _launched(getattr(np, _name)))
+for _name in "moveaxis expand_dims broadcast_to split squeeze reshape transpose swapaxes shape".split():
+    setattr(_this, _name, _free(getattr(np, _name)) if _name != "shape" else lambda a: a.shape)
+matmul, dot = _launched(np.matmul, "gemm"), _launched(np.dot, "gemm")
+
+
+class _Add:
+    """cupy.add, with `at`."""
+
+    __call__ = staticmethod(_launched(np.add))
+
+    @staticmethod
+    def at(a, slices, value):
+        index, _ = _index(a, slices)
+        counts["launch"] += 1
+        np.add.at(_raw(a), index, _raw(value))
+
+
+add = _Add()
+
+
+def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocking=False):
+    """Return an array of the current device, from the host or from another."""
+    if isinstance(obj, ndarray):
+        if obj.device.id == _current[-1] and not copy and dtype in (None, obj.dtype):
+            return obj
+        counts["launch"] += 1
+        return _new(np.array(obj._host, dtype, order=order))
+    counts["to_device"] += 1
+    return _new(np.array(obj, dtype, order=order))
+
+
+def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
+    return array(a, dtype, copy=bool(copy), order=order or "K")
+
+
+def ascontiguousarray(a, dtype=None):
+    return a if a.flags.c_contiguous and dtype in (None, a.dtype) else _new(np.ascontiguousarray(_raw(a), dtype))
+
+
+def asnumpy(a, stream=None, order="C", out=None, *, blocking=True):
+    return a.get() if isinstance(a, ndarray) else np.asarray(a)
+
+
+# --- our own kernels -------------------------------------------------------------------------------------------------
+
+
+class RawKernel:
+    """A kernel of ours, compiled for the processor."""
+
+    def __init__(self, code, name, options=(), backend="nvrtc", *, enable_cooperative_groups=False):
+        self._module = RawModule(code=code, options=options, enable_cooperative_groups=enable_cooperative_groups)
+        self.name, self.max_dynamic_shared_size_bytes = name, 48 * 1024
+        self.attributes = {"num_regs": 32, "max_threads_per_block": 1024}
+
+    def __call__(self, grid, block, args, *, shared_mem=0):
+        counts["kernel"] += 1
+        cooperative, blocks = self._module.cooperative, int(np.prod(grid))
+        if shared_mem > self.max_dynamic_shared_size_bytes:
+            raise CUDARuntimeError(f"stand-in: {shared_mem} bytes of shared memory, set max_dynamic_shared_size_bytes")
+        if cooperative and blocks > Device.attributes["MultiProcessorCount"]:
+            raise CUDARuntimeError(f"cudaErrorCooperativeLaunchTooLarge: {blocks} blocks")
+        for x in args:
+            if isinstance(x, ndarray) and not x.flags.c_contiguous:
+                raise ValueError("stand-in: a raw kernel ignores strides; this array is not contiguous")
+        library = host.compiled(self._module.code, tuple(self._module.options), order)
+        host.launch(library, self.name, grid, block, [_argument(x) for x in args], shared_mem, cooperative)
+
+
+def _argument(x):
+    if isinstance(x, np.ndarray):
+        raise TypeError(f"Unsupported type {type(x)}")
+    return _raw(x) if isinstance(x, ndarray) else x
+
+
+class RawModule:
+    """A CUDA source."""
+
+    def __init__(
+        self, code=None, *, path=None, options=(), backend="nvrtc", translate_cucomplex=False,
+        enable_cooperative_groups=False, name_expressions=None, jitify=None,
+    ):  # fmt: skip
+        if not isinstance(code, str) or not isinstance(options, tuple):
+            raise TypeError("code is a string, options a tuple of strings")
+        self.code, self.options, self.cooperative = code, options, enable_cooperative_groups
+        if enable_cooperative_groups and "__shared__" in code.replace("extern __shared__", ""):
+            raise ValueError("stand-in: static __shared__ in a cooperative kernel is one for all blocks; use extern")
+
+    def get_function(self, name):
+        return RawKernel(self.code, name, self.options, enable_cooperative_groups=self.cooperative)
+
+
+# --- devices ---------------------------------------------------------------------------------------------------------
+
+runtime = types.SimpleNamespace(
+    getDeviceCount=lambda: DEVICES,
+    driverGetVersion=lambda: 13000,
+    runtimeGetVersion=lambda: 13000,
+    CUDARuntimeError=CUDARuntimeError,
+    getDeviceProperties=lambda device: {"name": b"stand-in"},
+)
+cuda = types.SimpleNamespace(
+    Device=Device, runtime=runtime, is_available=lambda: True, get_current_stream=lambda: types.SimpleNamespace(ptr=0)
+)
+_pool = types.SimpleNamespace(used_bytes=lambda: 0, free_all_blocks=lambda: None)
+get_default_memory_pool = lambda: _pool
+
+
+@contextlib.contextmanager
+def installed():
+    """Have `import cupy` find this module."""
+    before = sys.modules.get("cupy")
+    sys.modules["cupy"] = _this
+    counts.clear()
+    _current[:] = [0]
+    try:
+        yield _this
+    finally:
+        if before is None:
+            del sys.modules["cupy"]
+        else:
+            sys.modules["cupy"] = before

@@ -1,0 +1,86 @@
+"""CUDA sources compiled by the machine's C++ compiler and run on its processor: `cupy.RawModule` without a GPU."""
+
+import ctypes
+import functools
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\([^)]*\)\s*)?(\w+)\s*\(")
+COMPILER = next(filter(None, map(shutil.which, ("g++", "c++", "clang++"))), None)
+
+
+def translated(code):
+    """Return CUDA C++ as C++ with a launcher for every kernel."""
+    code = re.sub(r"extern\s+__shared__\s+([\w ]+?)\s*(\w+)\[\]", r"\1* \2 = static_cast<\1*>(on_host::shared())", code)
+    launchers = [
+        f'extern "C" const char* launch_{name}(dim3 g, dim3 b, size_t s, bool c, void** a, int n) '
+        f"{{ return on_host::launch({name}, g, b, s, c, a, n); }}"
+        for name in dict.fromkeys(KERNEL.findall(code))
+    ]
+    return "\n".join([f'#include "{HERE / "cuda_on_host.h"}"', code, *launchers])
+
+
+@functools.cache
+def compiled(code, options, order):
+    """Return the shared library of a source; kept on disk between runs, by a digest of all that goes into it."""
+    given = [o for o in options if o.startswith(("-D", "-I"))]  # the others are NVRTC's own
+    command = [COMPILER, "-std=c++20", "-O1", "-fPIC", "-shared", "-w", f"-DORDER={order}", *given]
+    text = translated(code)
+    digest = hashlib.sha256("\0".join([*command, text, (HERE / "cuda_on_host.h").read_text()]).encode()).hexdigest()
+    folder = Path(tempfile.gettempdir()) / f"minigrad-cuda-on-host-{os.getuid()}"
+    folder.mkdir(exist_ok=True)
+    library = folder / f"{digest[:32]}.so"
+    if not library.exists():
+        source = folder / f"{digest[:32]}-{os.getpid()}.cpp"
+        source.write_text(text)
+        built = library.with_suffix(f".{os.getpid()}.part")
+        done = subprocess.run([*command, str(source), "-o", str(built)], capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"the CUDA source does not compile:\n{done.stderr[:4000]}")
+        built.replace(library)
+        source.unlink()
+    return ctypes.CDLL(str(library))
+
+
+class Dim(ctypes.Structure):
+    _fields_ = [(k, ctypes.c_uint) for k in "xyz"]
+
+    @classmethod
+    def of(cls, sizes):
+        return cls(*(*sizes, 1, 1)[:3])
+
+
+def argument(x):
+    """Return a kernel's argument as CuPy passes it: a Python int as 64 bits, a float as a double, arrays as pointers."""
+    if isinstance(x, bool | np.bool_):
+        return ctypes.c_bool(x)
+    if isinstance(x, np.generic):
+        return (ctypes.c_char * x.nbytes).from_buffer_copy(x.tobytes())
+    if isinstance(x, int):
+        return ctypes.c_int64(x)
+    if isinstance(x, float):
+        return ctypes.c_double(x)
+    if x is None:
+        return ctypes.c_void_p(0)
+    return ctypes.c_void_p(x.ctypes.data)
+
+
+def launch(library, name, grid, block, arguments, shared=0, cooperative=False):
+    """Run a kernel over a grid; `arguments` are NumPy arrays, numbers, NumPy numbers and None (a null pointer)."""
+    run = getattr(library, f"launch_{name}")
+    run.restype = ctypes.c_char_p
+    values = [argument(x) for x in arguments]
+    pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(v) for v in values))
+    fault = run(
+        Dim.of(grid), Dim.of(block), ctypes.c_size_t(shared), ctypes.c_bool(cooperative), pointers, len(values)
+    )
+    if fault:
+        raise RuntimeError(f"{name}: {fault.decode()}")
