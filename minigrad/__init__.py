@@ -1,6 +1,6 @@
 """minigrad: an autograd engine small enough to read in an evening, and the recurrent networks built on it."""
 
-from minigrad import errors, nn, optim
+from minigrad import cuda, errors, nn, optim
 from minigrad.anomaly import detect_anomaly
 from minigrad.backend import get_default_dtype, set_default_dtype
 from minigrad.compiled import kernels, set_kernels
@@ -85,6 +85,7 @@ __all__ = [
     "concatenate",
     "cos",
     "cross_entropy",
+    "cuda",
     "cumsum",
     "detect_anomaly",
     "div",

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from minigrad import cuda
 from minigrad.errors import MinigradError, NonFiniteError
 from minigrad.graph import Node, Part
 from minigrad.op import Op, mode
@@ -58,7 +59,10 @@ class Watched:
             return any(map(self.bad, x))
         x = x.g if isinstance(x, Part) else x
         x = x.data if isinstance(x, Node) else x
-        return x is not None and bool(np.any(~np.isfinite(x) if self.infinite else np.isnan(x)))
+        if x is None:
+            return False
+        numbers = cuda.loaded() if cuda.holds(x) else np
+        return bool((~numbers.isfinite(x) if self.infinite else numbers.isnan(x)).any())
 
     def pull(self, node: Node, g: object, floor: int, create_graph: bool) -> Iterator:
         """Yield what the operation's own pull does, each part checked; errors name the place of the forward call."""

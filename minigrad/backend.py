@@ -1,10 +1,12 @@
 """Where numbers live: the namespace that computes on them, their device, the default dtype, random generators."""
 
 import math
+import re
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
 
+from minigrad import cuda
 from minigrad.errors import DeviceError, DTypeError
 
 # What `math` lacks, so that an operation reads the same for a float and for an array.
@@ -14,19 +16,25 @@ SCALARS = SimpleNamespace(
     maximum=lambda a, b: a if a >= b or a != a else b,  # nan on either side stays nan
     minimum=lambda a, b: a if a <= b or a != a else b,
     sign=lambda x: float((x > 0) - (x < 0)),
+    where=lambda condition, a, b: a if condition else b,
 )
+HOST = (np.ndarray, np.generic)
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
 
 _default = np.dtype("float32")
 
 
-def namespace(x: object) -> ModuleType | SimpleNamespace:
-    """Return what computes on `x`: NumPy for an array, the functions of `math` for a Python number."""
-    if isinstance(x, np.ndarray | np.generic):
-        return np
-    if isinstance(x, float | int):
-        return SCALARS
-    raise DTypeError(f"no operation takes a {type(x).__name__}; pass a Tensor, a Value, an array or a number")
+def namespace(*operands: object) -> ModuleType | SimpleNamespace:
+    """Return what computes on the operands: CuPy for arrays of a GPU, NumPy for others, `math` for Python numbers."""
+    numbers = SCALARS
+    for x in operands:
+        if isinstance(x, HOST):
+            numbers = np
+        elif not isinstance(x, float | int):
+            if cuda.holds(x):
+                return cuda.loaded()
+            raise DTypeError(f"no operation takes a {type(x).__name__}; pass a Tensor, a Value, an array or a number")
+    return numbers
 
 
 def get_default_dtype() -> np.dtype:
@@ -42,24 +50,96 @@ def set_default_dtype(dtype: object) -> None:
     _default = np.dtype(dtype)
 
 
-def as_array(data: object, dtype: object = None) -> np.ndarray:
-    """Return `data` as an array of its own memory: arrays keep their dtype, lists and numbers take the default."""
-    try:
-        array = np.array(data)
-    except (ValueError, TypeError) as error:
-        raise DTypeError(f"cannot make an array of this {type(data).__name__}: {error}") from error
+def is_array(x: object) -> bool:
+    """Whether x is an array, of NumPy or of a GPU."""
+    return isinstance(x, np.ndarray) or cuda.holds(x)
+
+
+def as_array(data: object, dtype: object = None, device: str | None = None) -> np.ndarray:
+    """Return `data` as an array of its own memory: arrays keep their dtype, lists and numbers take the default.
+
+    It lies on `device`; where none is named, arrays stay where they are, and all else is on the CPU.
+    """
+    if cuda.holds(data):
+        array = to_device(data, device or device_of(data))
+    else:
+        try:
+            array = np.array(data)
+        except (ValueError, TypeError) as error:
+            raise DTypeError(f"cannot make an array of this {type(data).__name__}: {error}") from error
     dtype = np.dtype(dtype or (array.dtype if hasattr(data, "dtype") else _default))
     for kind in (array.dtype, dtype):
         if kind.kind not in "biuf":
             raise DTypeError(f"a Tensor holds floats, integers or booleans, not {kind}")
-    return array.astype(dtype, copy=False)
+    if array is data:
+        return array.astype(dtype)
+    return to_device(array.astype(dtype, copy=False), device or device_of(array))
+
+
+def as_result(y: object) -> np.ndarray:
+    """Return what an operation gave as an array: NumPy gives scalars for 0-d results, CuPy arrays."""
+    return y if cuda.holds(y) else np.asarray(y)
+
+
+# --- devices ---------------------------------------------------------------------------------------------------------
 
 
 def check_device(device: str) -> str:
-    """Return the name of a device that is there."""
+    """Return the full name of a device that is there: of "cuda" with its number, the current one's."""
     if device == "cpu":
         return device
-    raise DeviceError(f"device {device!r} is not available: this version of minigrad computes on 'cpu' alone")
+    found = re.fullmatch(r"cuda(?::(\d+))?", device) if isinstance(device, str) else None
+    if not found:
+        raise DeviceError(f"there is no device {device!r}; the names are 'cpu', 'cuda', 'cuda:0', 'cuda:1', ...")
+    reason = cuda.missing()
+    if reason:
+        raise DeviceError(f"device {device!r} is not available: {reason}")
+    number = cuda.loaded().cuda.Device().id if found[1] is None else int(found[1])
+    if number >= cuda.device_count():
+        raise DeviceError(f"device {device!r} is not available: there are {cuda.device_count()}, numbered from cuda:0")
+    return f"cuda:{number}"
+
+
+def device_of(x: object) -> str:
+    """Return where an array lies: "cpu", "cuda:0", "cuda:1", ...; for all that is no array, the CPU."""
+    return f"cuda:{x.device.id}" if cuda.holds(x) else "cpu"
+
+
+def to_device(array: np.ndarray, device: str) -> np.ndarray:
+    """Return an array on a device: itself where it lies there already, else a copy."""
+    if device_of(array) == device:
+        return array
+    if device == "cpu":
+        return array.get()
+    cupy = cuda.loaded()
+    with cupy.cuda.Device(int(device[5:])):
+        if array.ndim == 0 and isinstance(array, np.ndarray):  # a number goes along with the launch that writes it
+            return cupy.full((), array.item(), array.dtype)
+        return cupy.asarray(array)
+
+
+def beside(data: object, array: np.ndarray) -> np.ndarray:
+    """Return plain data (an array, a list, a number) as an array on the device of another.
+
+    For what a layer, a loss or an index is given; Tensors move only when asked to.
+    """
+    return data if is_array(data) and device_of(data) == device_of(array) else as_array(data, None, device_of(array))
+
+
+def together(name: str, operands: list) -> None:
+    """Refuse arrays on several devices, naming them; on a GPU, make theirs the current one."""
+    devices = list(dict.fromkeys(device_of(x) for x in operands if is_array(x)))
+    if len(devices) > 1:
+        places = " and ".join(devices)
+        raise DeviceError(f"{name}: operands on {places}; nothing moves by itself, move one with .to({devices[0]!r})")
+    if devices and devices[0] != "cpu":
+        use(devices[0])
+
+
+def use(device: str) -> None:
+    """Make a GPU the one that CuPy computes on; nothing for the CPU."""
+    if device != "cpu":
+        cuda.loaded().cuda.Device(int(device[5:])).use()
 
 
 def generator(rng: np.random.Generator | int | None) -> np.random.Generator:

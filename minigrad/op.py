@@ -45,10 +45,11 @@ class Op:
         joint: Callable | None = None,
         elementwise: bool = False,
         reference: Callable | None = None,
+        loss: bool = False,
     ):
         self.name = forward.__name__.lstrip("_")
         self.forward, self.rules, self.joint, self.elementwise = forward, rules, joint, elementwise
-        self.reference = reference
+        self.reference, self.loss = reference, loss
 
     def pull(self, node: Node, g: object, floor: int, create_graph: bool) -> list:
         """Return (parent, its part of the cotangent) for the parents that need one."""
@@ -105,6 +106,7 @@ def op(
     joint: Callable | None = None,
     elementwise: bool = False,
     reference: Callable | None = None,
+    loss: bool = False,
 ) -> Callable:
     """Declare an operation: a rule per positional operand, None for one that never has a gradient.
 
@@ -112,10 +114,11 @@ def op(
     the computation. With `joint` the forward returns (output or tuple of outputs, saved), and one function
     joint(gs, outputs, saved, operands, needs, **static) returns all cotangents; missing ones in `gs` are None. A fused
     operation names its `reference`, the same function composed of other operations: higher derivatives go through that.
+    A `loss` takes plain arrays, its targets, to the device of the Tensors that they meet; other operations refuse them.
     """
 
     def declare(forward: Callable) -> Callable:
-        this = Op(forward, rules, joint, elementwise, reference)
+        this = Op(forward, rules, joint, elementwise, reference, loss)
         registry[this.name] = this
         defaults, blind = forward.__kwdefaults__, None in rules
 

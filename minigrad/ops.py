@@ -5,14 +5,15 @@ return the broadcast shape: it is summed back in one place. Kinks have a stated 
 ties of maximum, minimum, max and min share the cotangent evenly, the edges of clip pass it on, std'(0) = 0.
 """
 
+import builtins
 import math
 import operator
 from collections.abc import Sequence
 
 import numpy as np
 
-from minigrad import compiled
-from minigrad.backend import SCALARS, namespace
+from minigrad import compiled, cuda
+from minigrad.backend import SCALARS, as_array, beside, device_of, is_array, namespace, to_device, together
 from minigrad.errors import DTypeError, GraphError, OutOfRangeError, ShapeError
 from minigrad.graph import Node, Part
 from minigrad.op import elementwise, op
@@ -63,13 +64,13 @@ def winner(g, loses, ties):
 @elementwise(lambda g, y, a, b: winner(g, a < b, a == b), lambda g, y, a, b: winner(g, b < a, a == b))
 def maximum(a, b):
     """Return the larger of a and b elementwise, broadcast; ties share the cotangent."""
-    return namespace(b if isinstance(a, float | int) else a).maximum(a, b)
+    return namespace(a, b).maximum(a, b)
 
 
 @elementwise(lambda g, y, a, b: winner(g, a > b, a == b), lambda g, y, a, b: winner(g, b > a, a == b))
 def minimum(a, b):
     """Return the smaller of a and b elementwise, broadcast; ties share the cotangent."""
-    return namespace(b if isinstance(a, float | int) else a).minimum(a, b)
+    return namespace(a, b).minimum(a, b)
 
 
 @elementwise(
@@ -79,9 +80,7 @@ def minimum(a, b):
 )
 def where(condition, a, b):
     """Return a where the condition holds and b elsewhere, broadcast."""
-    if type(a) is type(b) is float and isinstance(condition, float | int):
-        return a if condition else b
-    return np.where(condition, a, b)
+    return namespace(condition, a, b).where(condition, a, b)
 
 
 # --- comparisons: elementwise, no gradient ---------------------------------------------------------------------------
@@ -221,7 +220,7 @@ def clip(x, *, min=None, max=None):
         x = x if min is None else SCALARS.maximum(x, float(min))
         return x if max is None else SCALARS.minimum(x, float(max))
     if x.dtype.kind == "f":  # bounds are weak: they do not widen float32
-        min, max = (None if bound is None else np.asarray(bound, x.dtype) for bound in (min, max))
+        min, max = (None if bound is None else as_array(bound, x.dtype, device_of(x)) for bound in (min, max))
     return x.clip(min, max)
 
 
@@ -332,14 +331,14 @@ def below_top(x, axis):
 @op(lambda g, y, x, *, axis, keepdims: expand(g, x, axis, keepdims) * exp(x - expand(y, x, axis, keepdims)))
 def logsumexp(x, *, axis=None, keepdims=False):
     """Return log(sum(exp(x))) over `axis`, shifted by the maximum so that it cannot overflow."""
-    y = np.log(np.exp(below_top(x, axis)).sum(axis=axis, keepdims=True)) + x.max(axis=axis, keepdims=True)
+    y = log(exp(below_top(x, axis)).sum(axis=axis, keepdims=True)) + x.max(axis=axis, keepdims=True)
     return y if keepdims else y.squeeze(axis)
 
 
 @op(lambda g, y, x, *, shape: unbroadcast(g, x.shape))
 def broadcast_to(x, *, shape):
     """Return x broadcast to `shape`; a read-only view."""
-    return np.broadcast_to(x, shape)
+    return namespace(x).broadcast_to(x, shape)
 
 
 @op(lambda g, y, x, *, shape: reshape(g, shape=x.shape))
@@ -363,7 +362,7 @@ def swapaxes(x, *, axis1, axis2):
 @op(lambda g, y, x, *, source, destination: moveaxis(g, source=destination, destination=source))
 def moveaxis(x, *, source, destination):
     """Return x with the axes `source` (an integer or several) moved to `destination`, the others in their order."""
-    return np.moveaxis(x, source, destination)
+    return namespace(x).moveaxis(x, source, destination)
 
 
 @op(lambda g, y, x, *, axis: reshape(g, shape=x.shape))
@@ -375,13 +374,13 @@ def squeeze(x, *, axis=None):
 @op(lambda g, y, x, *, axis: reshape(g, shape=x.shape))
 def expand_dims(x, *, axis):
     """Return x with a new axis of length 1 at each position of `axis`."""
-    return np.expand_dims(x, axis)
+    return namespace(x).expand_dims(x, axis)
 
 
 @op(lambda g, y, x, *, axis: flip(g, axis=axis))
 def flip(x, *, axis=None):
     """Return x with the entries along `axis` (an integer, a tuple, or None for all) in reverse order."""
-    return np.flip(x, axis)
+    return namespace(x).flip(x, axis)
 
 
 def inner(shape, pad_width):
@@ -393,13 +392,24 @@ def inner(shape, pad_width):
 @op(lambda g, y, x, *, pad_width, constant_values: getitem(g, index=inner(x.shape, pad_width)))
 def pad(x, *, pad_width, constant_values=0):
     """Return x with constants around it; `pad_width` is n, (before, after), or such a pair for every axis."""
-    return np.pad(x, pad_width, constant_values=constant_values)
+    return namespace(x).pad(x, pad_width, constant_values=constant_values)
 
 
 @op(lambda g, y, x, *, dtype: astype(g, dtype=x.dtype))
 def astype(x, *, dtype):
     """Return x in another float dtype."""
     return x.astype(dtype)
+
+
+def array_of(x):
+    """Return the array of a node, or the array itself."""
+    return x.data if isinstance(x, Node) else x
+
+
+@op(lambda g, y, x, *, device: to(g, device=device_of(array_of(x))))
+def to(x, *, device):
+    """Return x on another device, by its full name; the cotangent goes back to where x is."""
+    return to_device(x, device)
 
 
 def swap(x):
@@ -418,14 +428,18 @@ class Scatter(Part):
 
     def add_to(self, total, x, owned):
         if total is None:
-            total = np.zeros_like(x)
+            total = namespace(x).zeros_like(x)
         elif not owned or x.ndim == 0:  # sums of 0-d arrays are NumPy scalars, which cannot be written into
-            total = np.array(total)
+            total = as_array(total, x.dtype)
         add_at(total, self.index, self.g)
         return total
 
 
 WHOLE = int | np.integer | slice
+
+
+def is_mask(i):
+    return (i if is_array(i) else np.asarray(i)).dtype.kind == "b"
 
 
 def add_rows(buffer, rows, g):
@@ -444,8 +458,10 @@ def add_rows(buffer, rows, g):
 def add_at(buffer, index, g):
     """Add `g` at `index` in place; an index that occurs several times is added several times."""
     entries = index if isinstance(index, tuple) else (index,)
-    if all(i is None or i is ... or isinstance(i, WHOLE) or np.asarray(i).dtype == bool for i in entries):
+    if all(i is None or i is ... or isinstance(i, WHOLE) or is_mask(i) for i in entries):
         buffer[index] += g
+    elif cuda.holds(buffer):
+        cuda.add_at(buffer, index, g)
     elif len(entries) == 1 and buffer.ndim and np.size(index):
         add_rows(buffer, np.ravel(entries[0]).astype(int) % len(buffer), np.reshape(g, (-1, *buffer.shape[1:])))
     else:
@@ -467,27 +483,48 @@ def getitem(x, *, index):
 @op(lambda g, y, x, *, index, shape: getitem(g, index=index))
 def scatter(x, *, index, shape):
     """Return zeros of `shape` with x added at `index`: the transpose of indexing."""
-    y = np.zeros(shape, x.dtype)
+    y = namespace(x).zeros(shape, x.dtype)
     add_at(y, index, x)
     return y
 
 
-def within(name, indices, size, lowest=0):
-    """Return integer indices as an array of their own; refuse those outside [lowest, size) by name."""
-    indices = np.array(indices.data if isinstance(indices, Node) else indices)
+def within(name, x, indices, size, lowest=0):
+    """Return integer indices into x as an array of their own beside it; refuse those outside [lowest, size) by name.
+
+    CuPy would wrap them round. Plain indices are checked on the host; those on a GPU there, which waits for the answer.
+    """
+    if isinstance(indices, Node):
+        together(name, [array_of(x), indices.data])
+    indices = array_of(indices)
+    indices = indices.copy() if cuda.holds(indices) else np.array(indices)
     if indices.dtype.kind not in "iu":
         raise DTypeError(f"{name}: indices are integers, not {indices.dtype}; cast them")
-    outside = np.unique(indices[(indices < lowest) | (indices >= size)])
-    if outside.size:
-        raise OutOfRangeError(f"{name}: {outside[:5].tolist()} among the indices, which lie in {lowest} to {size - 1}")
-    return indices
+    outside = (indices < lowest) | (indices >= size)
+    if outside.any():
+        found = np.unique(to_device(indices[outside], "cpu"))[:5].tolist()
+        raise OutOfRangeError(f"{name}: {found} among the indices, which lie in {lowest} to {size - 1}")
+    return beside(indices, array_of(x))
+
+
+def gpu_index(x, entries):
+    """Return an index, entry by entry, as an array x of a GPU takes it: arrays there, integers within their axes."""
+    found, axis = [], 0
+    taken = [0 if i is None else i.ndim if is_mask(i) else int(i is not ...) for i in entries]
+    for i, n in zip(entries, taken, strict=True):
+        if is_mask(i) or axis >= x.ndim:  # with too many indices: CuPy says so
+            i = beside(i, x) if is_array(i) else i
+        elif is_array(i):
+            i = within("getitem", x, i, x.shape[axis], -x.shape[axis])
+        axis += x.ndim - builtins.sum(taken) if i is ... else n
+        found.append(i)
+    return tuple(found)
 
 
 def embedding(input, weight):
     """Return the rows of `weight` (V, D) that the integers `input` (...) name: (..., D), as PyTorch's F.embedding."""
     if weight.ndim != 2:
         raise ShapeError(f"embedding: weight has shape {weight.shape}; it needs two axes, a row for each index")
-    return getitem(weight, index=within("embedding", input, len(weight)))
+    return getitem(weight, index=within("embedding", weight, input, len(weight)))
 
 
 def gather(x, indices, axis=-1):
@@ -495,10 +532,11 @@ def gather(x, indices, axis=-1):
     if not -x.ndim <= axis < x.ndim:
         raise ShapeError(f"gather: shape {x.shape} has no axis {axis}")
     size = x.shape[axis]
-    indices = within("gather", indices, size, -size)
+    indices = within("gather", x, indices, size, -size)
     if indices.ndim != x.ndim:
         raise ShapeError(f"gather: x of shape {x.shape} needs indices with as many axes, not {indices.shape}")
-    positions = list(np.ogrid[tuple(map(slice, x.shape))])  # each axis numbered along itself: every position is kept,
+    positions = np.ogrid[tuple(map(slice, x.shape))]  # each axis numbered along itself: every position is kept,
+    positions = [beside(n, indices) for n in positions]
     positions[axis] = indices  # but along `axis` the indices choose
     return getitem(x, index=tuple(positions))
 
@@ -517,7 +555,7 @@ def concatenate_joint(gs, outputs, saved, operands, needs, *, axis):
 
 @op(joint=concatenate_joint)
 def _concatenate(*xs, axis):
-    return np.concatenate(xs, operator.index(axis)), None  # no axis=None, which would flatten
+    return namespace(*xs).concatenate(xs, operator.index(axis)), None  # no axis=None, which would flatten
 
 
 def concatenate(xs: Sequence, axis: int = 0) -> object:
@@ -532,7 +570,7 @@ def stack_joint(gs, outputs, saved, operands, needs, *, axis):
 
 @op(joint=stack_joint)
 def _stack(*xs, axis):
-    return np.stack(xs, axis), None
+    return namespace(*xs).stack(xs, axis), None
 
 
 def stack(xs: Sequence, axis: int = 0) -> object:
@@ -541,24 +579,25 @@ def stack(xs: Sequence, axis: int = 0) -> object:
 
 
 def unstack_joint(gs, outputs, saved, operands, needs, *, axis):
-    zeros = np.zeros_like(outputs[0] if isinstance(outputs[0], np.ndarray) else outputs[0].data)
+    zeros = namespace(array_of(outputs[0])).zeros_like(array_of(outputs[0]))
     return (stack([zeros if g is None else g for g in gs], axis=axis),)
 
 
 @op(joint=unstack_joint)
 def unstack(x, *, axis=0):
     """Return the tuple of slices of x along `axis`, one node each; what iteration over a Tensor uses."""
-    return tuple(np.moveaxis(x, axis, 0)), None
+    return tuple(namespace(x).moveaxis(x, axis, 0)), None
 
 
 def split_joint(gs, outputs, saved, operands, needs, *, indices_or_sections, axis):
-    zeros = [np.zeros(y.shape, y.dtype) if g is None else g for g, y in zip(gs, outputs, strict=True)]
-    return (concatenate(zeros, axis=axis),)
+    numbers = namespace(array_of(outputs[0]))
+    parts = [numbers.zeros(y.shape, y.dtype) if g is None else g for g, y in zip(gs, outputs, strict=True)]
+    return (concatenate(parts, axis=axis),)
 
 
 @op(joint=split_joint)
 def _split(x, *, indices_or_sections, axis):
-    return tuple(np.split(x, indices_or_sections, axis)), None
+    return tuple(namespace(x).split(x, indices_or_sections, axis)), None
 
 
 def split(x, indices_or_sections, axis=0):
@@ -610,7 +649,7 @@ def matmul(a, b):
 @op(lambda g, y, x, *, axis: y * (g - sum(g * y, axis=axis, keepdims=True)))
 def softmax(x, *, axis=-1):
     """Return exp(x) / sum(exp(x)) along `axis`, shifted by the maximum so that it cannot overflow."""
-    e = np.exp(below_top(x, axis))
+    e = exp(below_top(x, axis))
     return e / e.sum(axis=axis, keepdims=True)
 
 
@@ -618,11 +657,12 @@ def softmax(x, *, axis=-1):
 def log_softmax(x, *, axis=-1):
     """Return log(softmax(x)) along `axis`, without the logarithm of a probability that has underflowed to 0."""
     x = below_top(x, axis)
-    return x - np.log(np.exp(x).sum(axis=axis, keepdims=True))
+    return x - log(exp(x).sum(axis=axis, keepdims=True))
 
 
 def one_hot(targets, like):
-    return (targets[..., None] == np.arange(like.shape[-1])).astype(like.dtype)
+    classes = namespace(targets).arange(like.shape[-1])
+    return (targets[..., None] == classes).astype(like.dtype)
 
 
 @op(
@@ -641,18 +681,20 @@ def cross_entropy(logits, targets):
             f"cross_entropy: logits of shape {logits.shape} need targets of shape {logits.shape[:-1]}, "
             f"at least one; got {targets.shape}"
         )
-    if targets.min() < 0 or targets.max() >= logits.shape[-1]:
+    if ((targets < 0) | (targets >= logits.shape[-1])).any():  # on a GPU the one number that is waited for
         raise ShapeError(
             f"cross_entropy: targets lie in [{targets.min()}, {targets.max()}], but logits of shape {logits.shape} "
             f"have classes 0 to {logits.shape[-1] - 1}"
         )
     rows = flat(below_top(logits, -1))
-    return (np.log(np.exp(rows).sum(axis=-1)) - rows[np.arange(targets.size), targets.ravel()]).mean()
+    each = namespace(targets).arange(targets.size)
+    return (log(exp(rows).sum(axis=-1)) - rows[each, targets.ravel()]).mean()
 
 
 @op(
     lambda g, y, logits, targets: g * (sigmoid(logits) - targets) * (1 / logits.size),
     lambda g, y, logits, targets: g * logits * (-1 / logits.size),
+    loss=True,
 )
 def binary_cross_entropy_with_logits(logits, targets):
     """Return the mean over all entries of -log of the probability of `targets`, in nats; both of one shape.
@@ -670,6 +712,7 @@ def binary_cross_entropy_with_logits(logits, targets):
 @op(
     lambda g, y, prediction, target: g * (prediction - target) * (2 / prediction.size),
     lambda g, y, prediction, target: g * (target - prediction) * (2 / prediction.size),
+    loss=True,
 )
 def mse_loss(prediction, target):
     """Return the mean of (prediction - target) ** 2 over all entries; both of one shape, so nothing broadcasts."""

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from minigrad import compiled, updates
+from minigrad import compiled, cuda, updates
+from minigrad.backend import device_of, namespace, to_device, use
 from minigrad.errors import GraphError, NonFiniteError, OptionError
 from minigrad.graph import Node
 from minigrad.ops import clip
@@ -37,7 +38,10 @@ def checked(name: str, value: object) -> object:
 
 
 def apply(rule: Callable, arrays: list, numbers: list) -> tuple:
-    """Return rule(*arrays, *numbers), in one pass where Numba is there."""
+    """Return rule(*arrays, *numbers), in one pass where Numba is there, or on a GPU."""
+    if cuda.holds(arrays[0]):
+        use(device_of(arrays[0]))
+        return cuda.update(rule, [to_device(x, device_of(arrays[0])) for x in arrays], numbers)
     if compiled.pays(*arrays):
         return compiled.loaded().update(rule, arrays, numbers)
     new = rule(*arrays, *numbers)
@@ -47,15 +51,29 @@ def apply(rule: Callable, arrays: list, numbers: list) -> tuple:
 
 
 def squared_norm(g: np.ndarray) -> float:
-    """Return the sum of the squares of a gradient, in double precision."""
+    """Return the sum of the squares of a gradient, in double precision; on a GPU as an array that nobody waits for."""
     if compiled.pays(g):
         return compiled.loaded().sum_of_squares(g.reshape(-1))
+    if cuda.holds(g):
+        use(device_of(g))
+        return cuda.loaded().square(g, dtype=np.float64).sum()
     return float(np.sum(np.square(g, dtype=np.float64)))
 
 
-def finite(g: np.ndarray) -> bool:
-    """Whether no entry is NaN or infinite."""
-    return math.isfinite(squared_norm(g)) or bool(np.isfinite(g).all())  # in float64, squares may overflow
+def squared_norms(params: Iterable[Node]) -> list[float]:
+    """Return the sum of the squares of every gradient there is; what lies on one GPU comes in one transfer."""
+    sums = [squared_norm(p.grad) for p in with_gradients(params)]
+    for device in {device_of(x) for x in sums} - {"cpu"}:
+        use(device)
+        there = [k for k, x in enumerate(sums) if device_of(x) == device]
+        for k, x in zip(there, cuda.loaded().stack([sums[k] for k in there]).tolist(), strict=True):
+            sums[k] = x
+    return sums
+
+
+def finite(g: np.ndarray, squares: float) -> bool:
+    """Whether no entry is NaN or infinite, given the sum of the squares: in float64 that may overflow."""
+    return math.isfinite(squares) or bool(np.isfinite(to_device(g, "cpu")).all())
 
 
 class Optimizer:
@@ -77,7 +95,8 @@ class Optimizer:
         if self.lr == 0:
             raise OptionError("lr must be above 0 at the start; a schedule may set it to 0 later")
         for name in self.running:
-            setattr(self, name, [0.0 if type(p.data) is float else np.zeros_like(p.data) for p in self.params])
+            zeros = [0.0 if type(p.data) is float else namespace(p.data).zeros_like(p.data) for p in self.params]
+            setattr(self, name, zeros)
 
     def zero_grad(self) -> None:
         """Forget the gradients of the parameters."""
@@ -87,19 +106,20 @@ class Optimizer:
     def step(self) -> None:
         """Move every parameter that has a gradient; a NaN or an infinity in any gradient raises NonFiniteError."""
         lr = checked("lr", self.lr)
-        for k, p in enumerate(self.params):
-            if p.grad is not None and not finite(p.grad):
+        moving = [k for k, p in enumerate(self.params) if p.grad is not None]
+        for k, squares in zip(moving, squared_norms(self.params), strict=True):
+            p = self.params[k]
+            if not finite(p.grad, squares):
                 raise NonFiniteError(
                     f"the gradient of parameter {k}, shape {np.shape(p.data)}, holds a NaN or an infinity; "
                     "no parameter was changed. Lower the learning rate, clip the gradient, or look at the loss"
                 )
-        for k, p in enumerate(self.params):
-            if p.grad is not None:
-                rule, kept, *numbers = self.rule(k)
-                new, *means = apply(rule, [p.data, p.grad, *(getattr(self, name)[k] for name in kept)], [lr, *numbers])
-                p.data = p.own(new, True)
-                for name, mean in zip(kept, means, strict=True):
-                    getattr(self, name)[k] = mean
+        for k in moving:
+            p, (rule, kept, *numbers) = self.params[k], self.rule(k)
+            new, *means = apply(rule, [p.data, p.grad, *(getattr(self, name)[k] for name in kept)], [lr, *numbers])
+            p.data = p.own(new, True)
+            for name, mean in zip(kept, means, strict=True):
+                getattr(self, name)[k] = mean
 
     def rule(self, k: int) -> tuple:
         """Return the rule of minigrad/updates.py for parameter k, the names of its running means, and its numbers."""
@@ -239,7 +259,7 @@ def clip_grad_norm_(params: Iterable[Node] | Node, max_norm: float) -> float:
     params = with_gradients(params)
     if not max_norm >= 0:
         raise OptionError(f"clip_grad_norm_: max_norm must not be below 0, as {max_norm} is")
-    norm = math.sqrt(sum(squared_norm(p.grad) for p in params))
+    norm = math.sqrt(sum(squared_norms(params)))
     if not math.isfinite(norm):
         raise NonFiniteError(f"clip_grad_norm_: the norm of the gradients is {norm}; clipping cannot mend that")
     if norm > max_norm:
@@ -257,7 +277,7 @@ def clip_grad_value_(params: Iterable[Node] | Node, clip_value: float) -> None:
     if not clip_value >= 0:
         raise OptionError(f"clip_grad_value_: clip_value must not be below 0, as {clip_value} is")
     for p in params:
-        if np.isnan(p.grad).any():
+        if np.isnan(to_device(p.grad, "cpu")).any():
             raise NonFiniteError(f"clip_grad_value_: a gradient of shape {np.shape(p.grad)} holds a NaN")
     for p in params:
         p.grad = p.own(clip(p.grad, min=-float(clip_value), max=float(clip_value)), True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from minigrad.backend import as_array
+from minigrad.backend import as_array, device_of
 from minigrad.errors import DTypeError, ShapeError
 from minigrad.graph import Node
 
@@ -23,7 +23,7 @@ def matched(what: str, mine: Mapping[str, object], state: Mapping[str, object]) 
     for name in mine.keys() & state.keys():
         x, like = state[name], mine[name]
         try:
-            found[name] = as_array(x, like.dtype) if hasattr(like, "dtype") else type(like)(x)
+            found[name] = as_array(x, like.dtype, device_of(like)) if hasattr(like, "dtype") else type(like)(x)
         except (TypeError, ValueError) as error:
             raise DTypeError(f"{what}: {name}: {error}") from error
         if np.shape(found[name]) != np.shape(like):

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from minigrad import backend, graph, ops
-from minigrad.errors import DTypeError, GraphError, OutOfRangeError, ShapeError
+from minigrad.errors import DeviceError, DTypeError, GraphError, OutOfRangeError, ShapeError
 from minigrad.op import Op
 from minigrad.ops import Operand
 
@@ -14,17 +14,17 @@ from minigrad.ops import Operand
 class Tensor(Operand):
     """An array in the graph.
 
-    `data` is copied; arrays keep their dtype, lists and Python numbers become float32 (see set_default_dtype). Only
-    floats can require a gradient, which `backward` leaves in `.grad` as a plain array.
+    `data` is copied; arrays keep their dtype, lists and Python numbers become float32 (see set_default_dtype). `device`
+    is "cpu", "cuda" (a GPU, through CuPy) or one of several by number, "cuda:1"; without one, an array stays where it
+    is. Only floats can require a gradient, which `backward` leaves in `.grad` as a plain array of that device.
     """
 
     __slots__ = ()
 
-    def __init__(self, data: object, dtype: object = None, device: str = "cpu", requires_grad: bool = False):
-        backend.check_device(device)
+    def __init__(self, data: object, dtype: object = None, device: str | None = None, requires_grad: bool = False):
         if isinstance(data, Operand):
             data = data.data
-        array = backend.as_array(data, dtype)
+        array = backend.as_array(data, dtype, device and backend.check_device(device))
         super().__init__(array, False)
         if requires_grad:
             self.requires_grad_()
@@ -42,24 +42,26 @@ class Tensor(Operand):
 
     @staticmethod
     def wrap(y: np.ndarray, record: tuple | None = None, raw: Sequence = ()) -> "Tensor":
-        y = y if type(y) is np.ndarray else np.asarray(y)
+        y = y if type(y) is np.ndarray else backend.as_result(y)
         if raw and y.dtype.kind == "f" and not any(map(is_float, raw)):
             y = y.astype(backend.get_default_dtype())  # a float made of integers and numbers alone
         return Tensor.make(y, record)
 
     @staticmethod
     def lower(op: Op, operands: tuple) -> list:
-        raw, dtype = [], None
+        raw, dtype, library = [], None, None
         for x in operands:
             if isinstance(x, Tensor):
                 x = x.data
                 if dtype is None:
-                    dtype = x.dtype
-                elif x.dtype is not dtype:
+                    dtype, library = x.dtype, type(x)
+                elif x.dtype is not dtype or type(x) is not library:
                     return lower_mixed(op, operands)
             elif not (op.elementwise and type(x) in (float, int)):
                 return lower_mixed(op, operands)
             raw.append(x)
+        if library is not np.ndarray:
+            backend.together(op.name, raw)
         return raw
 
     @staticmethod
@@ -89,7 +91,7 @@ class Tensor(Operand):
         return part if part.dtype == x.dtype else ops.astype(part, dtype=x.dtype)
 
     def own(self, cotangent: np.ndarray, owned: bool) -> np.ndarray:
-        return cotangent if owned and isinstance(cotangent, np.ndarray) else np.array(cotangent)
+        return cotangent if owned and backend.is_array(cotangent) else backend.as_array(cotangent, self.dtype)
 
     def seed(self, seed: object) -> np.ndarray:
         if not self.requires_grad:
@@ -100,8 +102,11 @@ class Tensor(Operand):
                     f"backward: a root of shape {self.shape} needs a seed, the cotangent of the same shape; "
                     "or reduce it to one number first (.sum(), .mean())"
                 )
-            return np.ones_like(self.data)
-        seed = np.asarray(seed.data if isinstance(seed, Tensor) else seed, self.dtype)
+            return backend.namespace(self.data).ones_like(self.data)
+        if isinstance(seed, Tensor):
+            backend.together("backward", [self.data, seed.data])
+            seed = seed.data
+        seed = backend.as_array(seed, self.dtype, self.device)
         if seed.shape != self.shape:
             raise ShapeError(f"backward: the seed has shape {seed.shape}, the root {self.shape}; they must be equal")
         return seed
@@ -122,13 +127,18 @@ class Tensor(Operand):
     dtype = property(lambda self: self.data.dtype)
     ndim = property(lambda self: self.data.ndim)
     size = property(lambda self: self.data.size)
-    device = property(lambda self: "cpu")
+    device = property(lambda self: backend.device_of(self.data))
     T = property(lambda self: ops.transpose(self))
 
     def numpy(self) -> np.ndarray:
-        """Return the array, not a copy; refused while a gradient is required, as writing into it would falsify it."""
+        """Return the array, not a copy; refused while a gradient is required, as writing into it would falsify it.
+
+        Raises DeviceError for a Tensor on a GPU: what leaves it does so by .to("cpu").
+        """
         if self.requires_grad:
             raise GraphError("numpy: this Tensor requires a gradient; use .detach().numpy(), or .data to look at it")
+        if self.device != "cpu":
+            raise DeviceError(f"numpy: this Tensor is on {self.device}; use .to('cpu').numpy()")
         return self.data
 
     def item(self) -> float:
@@ -143,15 +153,18 @@ class Tensor(Operand):
 
     def __dlpack__(self, **options: object) -> object:
         """Hand the array to another library, not a copy: np.from_dlpack(x), torch.from_dlpack(x)."""
-        return self.numpy().__dlpack__(**options)
+        return (self.numpy() if self.device == "cpu" or self.requires_grad else self.data).__dlpack__(**options)
 
     def __dlpack_device__(self) -> tuple:
         return self.data.__dlpack_device__()
 
     def to(self, device: str) -> "Tensor":
-        """Return the Tensor on a device."""
-        backend.check_device(device)
-        return self
+        """Return the Tensor on "cpu", "cuda" or "cuda:1": itself where it is there, else a copy; gradients go back.
+
+        Raises DeviceError that says what is missing, where there is no such device.
+        """
+        device = backend.check_device(device)
+        return self if device == self.device else ops.to(self, device=device)
 
     def astype(self, dtype: object) -> "Tensor":
         """Return the Tensor in another dtype; the gradient follows between floats and ends at integers."""
@@ -236,7 +249,12 @@ class Tensor(Operand):
 
     def __getitem__(self, index: object) -> "Tensor":
         entries = index if isinstance(index, tuple) else (index,)
-        plain = tuple(position(i) if isinstance(i, Tensor | np.ndarray | list) else i for i in entries)
+        for i in entries:
+            if isinstance(i, Tensor):
+                backend.together("getitem", [self.data, i.data])
+        plain = tuple(position(i) if isinstance(i, Tensor | list) or backend.is_array(i) else i for i in entries)
+        if self.device != "cpu":
+            plain = ops.gpu_index(self.data, plain)
         return ops.getitem(self, index=plain if isinstance(index, tuple) else plain[0])
 
     def __setitem__(self, index: object, value: object) -> None:
@@ -262,9 +280,11 @@ class Tensor(Operand):
         return bool(self.data)
 
     def __repr__(self) -> str:
-        body = np.array2string(self.data, separator=", ", precision=4, prefix="Tensor(", threshold=100)
+        array = backend.to_device(self.data, "cpu")
+        body = np.array2string(array, separator=", ", precision=4, prefix="Tensor(", threshold=100)
         dtype = "" if self.dtype == backend.get_default_dtype() else f", dtype={self.dtype}"
-        return f"Tensor({body}{dtype}{', requires_grad=True' if self.requires_grad else ''})"
+        device = "" if self.device == "cpu" else f", device='{self.device}'"
+        return f"Tensor({body}{dtype}{device}{', requires_grad=True' if self.requires_grad else ''})"
 
     # --- NumPy's functions on a Tensor go to the operation of that meaning; what has none is refused ---
 
@@ -296,12 +316,14 @@ Tensor.kind = Tensor
 
 def position(index: object) -> np.ndarray:
     """Return an array of indices as a copy: the caller may write into its own before the backward sweep."""
-    index = np.array(index)
+    if isinstance(index, Tensor):
+        index = index.data
+    index = index.copy() if backend.is_array(index) else np.array(index)
     return index.astype(int) if index.size == 0 and index.dtype.kind == "f" else index  # an empty list
 
 
 def is_float(x: object) -> bool:
-    return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+    return backend.is_array(x) and x.dtype.kind == "f"
 
 
 def broadcasts(shape: tuple, to: tuple) -> bool:
@@ -311,27 +333,35 @@ def broadcasts(shape: tuple, to: tuple) -> bool:
 
 
 def lower_mixed(op: Op, operands: tuple) -> list:
-    """Return the arrays of operands that are not all Tensors of one dtype.
+    """Return the arrays of operands that are not all Tensors of one dtype on one device.
 
     Numbers, NumPy's scalars and lists are weak: they take the dtype of the floats they meet, and so do integers, except
-    where they are indices. The caller's arrays are copied: it may write into them before the backward sweep.
+    where they are indices. The caller's arrays are copied: it may write into them before the backward sweep. Indices
+    and what a loss is given follow the Tensors to their device; other arrays stay, and are refused if that is another.
     """
     raw, floats = [], []
-    for x in operands:
+    device = next(x.device for x in operands if isinstance(x, Tensor))
+    index = [op.rules[k : k + 1] == (None,) and (any(op.rules) or not op.elementwise) for k in range(len(operands))]
+    for k, x in enumerate(operands):
         if isinstance(x, Operand) and not isinstance(x, Tensor):
             raise DTypeError(f"{op.name}: a Tensor meets a {type(x).__name__}; make it a Tensor first")
         if isinstance(x, np.generic):
             x = x.item()
-        array = x.data if isinstance(x, Tensor) else backend.as_array(x, getattr(x, "dtype", np.asarray(x).dtype))
+        if isinstance(x, Tensor):
+            array = x.data
+        else:
+            follows = isinstance(x, float | int) or op.loss or (index[k] and not op.elementwise)
+            dtype = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
+            array = backend.as_array(x, dtype, device if follows else None)
         if is_float(array) and hasattr(x, "dtype"):
             floats.append(array.dtype)
         raw.append(x if op.elementwise and isinstance(x, float | int) else array)
+    backend.together(op.name, raw)
     if not any(map(is_float, raw)):
         return raw
     dtype = max(floats, default=backend.get_default_dtype())
     for k, x in enumerate(raw):
-        index = op.rules[k : k + 1] == (None,) and (any(op.rules) or not op.elementwise)  # or a condition
-        if isinstance(x, np.ndarray) and not index and (x.dtype.kind != "f" or not hasattr(operands[k], "dtype")):
+        if backend.is_array(x) and not index[k] and (x.dtype.kind != "f" or not hasattr(operands[k], "dtype")):
             raw[k] = x.astype(dtype)
     return raw
 

@@ -203,6 +203,7 @@ SAMPLES = {
         *each((strided(normal, 2, 3),), {"axes": (1, 0)}),
     ],
     "astype": each((normal(2, 3),), {"dtype": np.dtype("float64")}),
+    "to": [*each((normal(2, 3),), {"device": "cpu"}), *each((strided(normal, 2, 3),), {"device": "cpu"})],
     "getitem": [
         *each((normal(4, 3),), {"index": 1}, {"index": -1}, {"index": (slice(None, None, -2), 1)}, {"index": ...}),
         *each((normal(4, 3),), {"index": (None, slice(1, 3))}, {"index": slice(2, 2)}, {"index": (1, 2)}),
@@ -314,7 +315,7 @@ MEANING = {
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "relu": lambda x: np.where(x > 0, x, 0), "sin": np.sin, "cos": np.cos, "sign": np.sign, "abs": np.absolute,
     "sum": np.sum, "mean": np.mean, "broadcast_to": np.broadcast_to, "reshape": np.reshape, "transpose": np.transpose,
-    "astype": np.ndarray.astype,
+    "astype": np.ndarray.astype, "to": lambda x, device: x,
     "getitem": lambda x, index: x[index],
     "concatenate": lambda *xs, axis: np.concatenate(xs, axis), "stack": lambda *xs, axis: np.stack(xs, axis),
     "unstack": lambda x, axis=0: [x.take(k, axis) for k in range(x.shape[axis])],

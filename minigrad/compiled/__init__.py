@@ -57,6 +57,8 @@ def usable(*arrays: np.ndarray) -> bool:
     """Whether compiled functions are chosen, there, and made for these arrays: float32 or float64, none empty."""
     if choice == "numpy" or isinstance(loaded(), str):
         return False
+    if not all(isinstance(x, np.ndarray) for x in arrays):  # numbers, and arrays of a GPU
+        return False
     kinds = {x.dtype for x in arrays}
     return kinds in ({np.dtype("float32")}, {np.dtype("float64")}) and all(x.size for x in arrays)
 
@@ -66,4 +68,4 @@ LARGE = 2048  # numbers, from which on one compiled pass is faster than several 
 
 def pays(*arrays: np.ndarray) -> bool:
     """Whether a compiled pass over these arrays is usable, and faster than NumPy's passes."""
-    return np.size(arrays[0]) >= LARGE and usable(*arrays) and all(x.flags.c_contiguous for x in arrays)
+    return getattr(arrays[0], "size", 1) >= LARGE and usable(*arrays) and all(x.flags.c_contiguous for x in arrays)

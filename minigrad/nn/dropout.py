@@ -12,7 +12,8 @@ class Dropout(Module):
     """Set each entry to 0 with probability `p`, and multiply the rest by 1 / (1 - p), so that the mean stays.
 
     In training alone: after `eval()` the input passes as it is. The mask is drawn from `rng` (a Generator or a seed;
-    fresh entropy without one), whose state is part of a checkpoint: see Module.rng_state. Sources: Srivastava et al.
+    fresh entropy without one), whose state is part of a checkpoint: see Module.rng_state. It is drawn on the host, so
+    that the same seed gives the same mask on a GPU, and copied there at each call. Sources: Srivastava et al.
     2014; the scaling in training ("inverted dropout") is PyTorch's.
     """
 
@@ -28,7 +29,7 @@ class Dropout(Module):
         if not self.training or self.p == 0:
             return x
         kept = self.rng.random(x.shape, np.float32) >= self.p  # of one width, so that every dtype sees the same mask
-        return x * Tensor.make(kept * x.dtype.type(1 / (1 - self.p)))
+        return x * Tensor(kept * x.dtype.type(1 / (1 - self.p)), device=x.device)
 
     def extra_repr(self) -> str:
         return f"p={self.p:g}"

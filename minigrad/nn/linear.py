@@ -16,10 +16,10 @@ def uniform(rng: np.random.Generator, bound: float, shape: tuple, dtype: object)
 
 
 def check_input(layer: str, x: object, size: int, weight: Parameter) -> Tensor:
-    """Return the input as a Tensor; refuse one whose last axis or float width does not fit the layer."""
+    """Return the input as a Tensor, plain data on the layer's device; refuse a last axis or dtype that does not fit."""
     if isinstance(x, tuple):
         raise DTypeError(f"{layer}: the input is a tuple; a recurrent layer returns (output, h_n), pass on the output")
-    x = x if isinstance(x, Tensor) else Tensor(x)
+    x = x if isinstance(x, Tensor) else Tensor(x, device=weight.device)
     if x.ndim == 0 or x.shape[-1] != size:
         raise ShapeError(f"{layer}: the input has shape {x.shape}, its last axis must be {size}")
     if x.dtype != weight.dtype:

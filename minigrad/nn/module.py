@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from minigrad.backend import check_device, to_device
 from minigrad.errors import DTypeError
 from minigrad.state import matched
 from minigrad.tensor import Tensor
@@ -58,6 +59,18 @@ class Module:
     def eval(self) -> "Module":
         """Have this module and all within it behave as after training (no dropout), and return self."""
         return self.train(False)
+
+    def to(self, device: str) -> "Module":
+        """Put the parameters and their gradients on "cpu", "cuda" or "cuda:1", and return self.
+
+        The parameters stay the same objects, so an optimiser that was made before goes on with them. Raises
+        DeviceError that says what is missing, where there is no such device.
+        """
+        device = check_device(device)
+        for p in self.parameters():
+            p.data = to_device(p.data, device)
+            p.grad = p.grad if p.grad is None else to_device(p.grad, device)
+        return self
 
     def zero_grad(self) -> None:
         """Forget the gradients of all parameters."""

@@ -5,12 +5,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from minigrad.backend import generator
+from minigrad.backend import generator, namespace, to_device
 from minigrad.errors import DTypeError, OptionError, ShapeError
 from minigrad.nn.dropout import Dropout
 from minigrad.nn.linear import check_input, uniform
 from minigrad.nn.module import Module, Parameter
-from minigrad.ops import broadcast_to, concatenate, where
+from minigrad.ops import broadcast_to, concatenate, getitem, where
 from minigrad.recurrent.elman import NONLINEARITIES, elman_sequence
 from minigrad.recurrent.gru import gru_sequence
 from minigrad.recurrent.lstm import lstm, lstm_sequence
@@ -85,17 +85,18 @@ class Recurrent(Module):
             x = x.transpose(1, 0, 2)
         T, B = x.shape[:2]
         mask, back = masks(name, lengths, T, B)
-        if mask is not None:  # padding may hold NaN, and 0 times that would reach the weights' gradients
-            x = where(mask, x, 0.0)
+        if mask is not None:
+            mask, back = to_device(mask, x.device), tuple(to_device(i, x.device) for i in back)
+            x = where(mask, x, 0.0)  # padding may hold NaN, and 0 times that would reach the weights' gradients
         before = self.initial(state, B, batched)
         after = [[] for _ in self.states]
         for k in range(self.num_layers):
             outputs = []
             for suffix in (suffix for layer, suffix in self.directions() if layer == k):
                 reverse, at = suffix.endswith("_reverse"), len(after[0])
-                given = x[back] if reverse else x
+                given = getitem(x, index=back) if reverse else x
                 output, *last = self.run(given, [s[at] for s in before], suffix, mask)
-                outputs.append(output[back] if reverse else output)
+                outputs.append(getitem(output, index=back) if reverse else output)
                 for s, value in zip(after, last, strict=True):
                     s.append(value.reshape(1, B, -1))
             x = outputs[0] if len(outputs) == 1 else concatenate(outputs, axis=2)
@@ -112,7 +113,8 @@ class Recurrent(Module):
         """Return the states before the first step, each (layers x directions, B, H); one of batch 1 serves all."""
         name, L, W = type(self).__name__, len(self.directions()), self.weight_ih_l0
         if state is None:
-            return [Tensor(np.zeros((L, B, self.hidden_size), W.dtype)) for _ in self.states]
+            zeros = namespace(W.data).zeros((L, B, self.hidden_size), W.dtype)
+            return [Tensor.make(zeros) for _ in self.states]
         given = (state,) if len(self.states) == 1 else state
         if not isinstance(given, tuple | list) or len(given) != len(self.states):
             raise DTypeError(f"{name}: the state is {', '.join(s + '_0' for s in self.states)}, as a tuple")
@@ -274,9 +276,9 @@ class LSTM(Recurrent):
         b, sizes = self.of("bias", suffix), self.sizes()
         if isinstance(b, float) or b.size == sum(sizes.values()):
             return b
-        parts, start = [], 0
+        parts, start, zeros = [], 0, namespace(b.data).zeros(self.hidden_size, b.dtype)
         for row, size in sizes.items():
-            parts.append(b[start : start + size] if self.biased(row) else np.zeros(size, b.dtype))
+            parts.append(b[start : start + size] if self.biased(row) else Tensor.make(zeros[:size]))
             start += size if self.biased(row) else 0
         return concatenate(parts)
 

@@ -1,6 +1,7 @@
 """Whole sequences in one operation: forward and backward passes by hand, one module an array library.
 
 `on_numpy` works everywhere. `on_numba` is compiled: it is taken where Numba is installed, for float32 and float64.
+`on_cupy` computes on a GPU.
 """
 
 import importlib
@@ -9,12 +10,19 @@ from types import ModuleType
 
 import numpy as np
 
-from minigrad import compiled
+from minigrad import compiled, cuda
+from minigrad.backend import is_array
+from minigrad.errors import ShapeError
 from minigrad.recurrent.kernels import on_numpy
 
 
 def active(family: str, operands: tuple, static: tuple) -> ModuleType:
     """Return the module for these operands: NumPy's where they are empty, irregular, or mixed or rare in dtype."""
+    if any(map(cuda.holds, operands)):
+        if not regular(family, operands, static):
+            shapes = ", ".join(str(x.shape if is_array(x) else ()) for x in operands)
+            raise ShapeError(f"{family}_sequence of shapes {shapes}: its operands do not fit each other")
+        return importlib.import_module("minigrad.recurrent.kernels.on_cupy")
     if compiled.usable(*(x for x in operands if isinstance(x, np.ndarray))) and regular(family, operands, static):
         return importlib.import_module("minigrad.recurrent.kernels.on_numba")
     return on_numpy
@@ -23,8 +31,9 @@ def active(family: str, operands: tuple, static: tuple) -> ModuleType:
 def regular(family: str, operands: tuple, static: tuple) -> bool:
     """Whether all shapes are the documented ones. Compiled code believes them; NumPy broadcasts others, or refuses."""
     states = 2 if family == "lstm" else 1
-    x, *before = map(np.shape, operands[: 1 + states])
-    W, R, b, *last = map(np.shape, operands[1 + states :])
+    shapes = [x.shape if is_array(x) else () for x in operands]
+    x, *before = shapes[: 1 + states]
+    W, R, b, *last = shapes[1 + states :]
     H, mask = R[-1] if R else 0, static[-1]
     if family == "lstm":
         spec = static[0]
