@@ -12,8 +12,6 @@ import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
-
 from minigrad.errors import DTypeError
 from minigrad.recurrent.kernels.on_numpy import flat, input_side, rows, weigh
 
@@ -45,9 +43,13 @@ def kernel(family: str, direction: str, dtype: str) -> Callable:
 
 
 def steps(family: str, direction: str, x: object, threads: int, *fixed: object) -> Callable:
-    """Return what launches a kernel for one step: its changing arguments come first, those of all steps after."""
+    """Return what launches a kernel for one step: the arguments that change come first, then those of all steps.
+
+    Whole arrays and t are handed over, and the kernel finds step t in them: a slice would cost Python as much as a
+    launch.
+    """
     run, grid, block = kernel(family, direction, x.dtype.name), (-(-threads // THREADS),), (THREADS,)
-    return lambda *changing: run(grid, block, (*changing, *fixed)) if threads else None
+    return lambda *changing: run(grid, block, (*changing, *fixed))
 
 
 # --- operands --------------------------------------------------------------------------------------------------------
@@ -63,18 +65,11 @@ def check(family: str, *operands: object) -> None:
         )
 
 
-def contiguous(a, dtype=None):
-    """Return an array as kernels read it, without strides; None stays None."""
+def plain(a, dtype=None):
+    """Return an array as kernels read it, on the GPU and without gaps; None stays None, a null pointer to them."""
     import cupy
 
-    return None if a is None else cupy.ascontiguousarray(a, dtype)
-
-
-def on_gpu(mask):
-    """Return a mask as kernels read it."""
-    import cupy
-
-    return None if mask is None else cupy.ascontiguousarray(cupy.asarray(mask))
+    return None if a is None else cupy.ascontiguousarray(cupy.asarray(a), dtype)
 
 
 def vector(b, like):
@@ -83,14 +78,14 @@ def vector(b, like):
 
     if not hasattr(b, "shape"):
         return cupy.full(like.shape[1], b, like.dtype) if b else None
-    return cupy.ascontiguousarray(cupy.broadcast_to(cupy.asarray(b), like.shape[1:]))
+    return plain(cupy.broadcast_to(cupy.asarray(b), like.shape[1:]))
 
 
-def room(x, *shape):
-    """Return memory for (T, B, *shape)."""
+def room(x, H):
+    """Return room for a number of every unit at every step (T, B, H)."""
     import cupy
 
-    return cupy.empty((*x.shape[:2], *shape), x.dtype)
+    return cupy.empty((*x.shape[:2], H), x.dtype)
 
 
 def states(first, T):
@@ -103,7 +98,7 @@ def states(first, T):
 
 
 def own(d, like):
-    """Return the cotangent of a last state in memory of its own, to be written into; 0 where the loss does not use it."""
+    """Return the cotangent of a last state as memory to be written into; 0 where the loss does not use it."""
     import cupy
 
     return cupy.zeros_like(like) if d is None else cupy.array(d, like.dtype, order="C")
@@ -127,7 +122,7 @@ def elman_forward(x, h, W, R, b, nonlinearity, mask):
 
     check("elman", x, h, W, R, b)
     (B, H), a, hs, y = h.shape, weigh(x, W, b), states(h, len(x)), room(x, len(R))
-    step = steps("elman", "forward", x, B * H, B, H, FUNCTIONS.index(nonlinearity), on_gpu(mask), a, hs, y)
+    step = steps("elman", "forward", x, B * H, B, H, FUNCTIONS.index(nonlinearity), plain(mask), a, hs, y)
     at, R = list(hs), R.T
     for t in range(len(x)):
         cupy.dot(at[t], R, out=at[t + 1])
@@ -141,14 +136,14 @@ def elman_backward(gs, outputs, saved, operands, needs, *, nonlinearity, mask):
 
     (x, h, W, R, b), hs = operands, saved
     (B, H), f, da = h.shape, FUNCTIONS.index(nonlinearity), room(x, len(R))
-    g, dh = (contiguous(d, x.dtype) for d in gs)
+    g, dh = (plain(d, x.dtype) for d in gs)
     through, stays = cupy.empty_like(hs[0]), None if mask is None else cupy.zeros_like(hs[0])
-    step = steps("elman", "backward", x, B * H, B, H, f, on_gpu(mask), hs, g, stays, da)
+    step = steps("elman", "backward", x, B * H, B, H, f, plain(mask), hs, g, stays, da)
     for t, da_t in reversed(list(enumerate(da))):
         step(t, dh)
         dh = cupy.dot(da_t, R, out=through)
     dx, dW, db = input_side(da, x, W, b, (needs[0], needs[2], needs[4]))
-    return dx, total(dh, stays, h), dW, flat(da).T @ flat(hs[:-1]) if needs[3] else None, db
+    return dx, total(dh, stays, hs[0]), dW, flat(da).T @ flat(hs[:-1]) if needs[3] else None, db
 
 
 # --- LSTM ------------------------------------------------------------------------------------------------------------
@@ -169,9 +164,9 @@ def lstm_forward(x, h, c, W, R, b, p, spec, mask):
 
     check("lstm", x, h, c, W, R, b, p)
     (B, H), a, hs, cs, y = c.shape, weigh(x, W, b), states(h, len(x)), states(c, len(x)), room(x, c.shape[1])
-    fed, p = cupy.empty_like(a[0]), contiguous(p) if spec.peepholes else None
+    fed, p = cupy.empty_like(a[0]), plain(p) if spec.peepholes else None
     threads = B * H // spec.block_size
-    step = steps("lstm", "forward", x, threads, B, H, *cell(spec, H), p, on_gpu(mask), fed, a, hs, cs, y)
+    step = steps("lstm", "forward", x, threads, B, H, *cell(spec, H), p, plain(mask), fed, a, hs, cs, y)
     R = R.T
     for t, h_before in enumerate(hs[:-1]):
         cupy.dot(h_before, R, out=fed)
@@ -183,15 +178,13 @@ def lstm_backward(gs, outputs, saved, operands, needs, *, spec, mask):
     """Backpropagation through time; with `truncate` nothing goes back through R, with `detach_peephole` through p."""
     import cupy
 
-    (x, h, c, W, R, b, p), (a, hs, cs) = operands, saved
+    (x, _, c, W, R, b, p), (a, hs, cs) = operands, saved
     (B, H), da = c.shape, cupy.empty_like(a)
-    g, dh, dc = contiguous(gs[0], x.dtype), contiguous(gs[1], x.dtype), own(gs[2], cs[0])
-    back = contiguous(p) if spec.peepholes and not spec.detach_peephole else None
+    g, dh, dc = plain(gs[0], x.dtype), plain(gs[1], x.dtype), own(gs[2], cs[0])
+    back = plain(p) if spec.peepholes and not spec.detach_peephole else None
     through, stays = cupy.empty_like(hs[0]), None if mask is None else cupy.zeros_like(hs[0])
     threads = B * H // spec.block_size
-    step = steps(
-        "lstm", "backward", x, threads, B, H, *cell(spec, H), back, on_gpu(mask), a, cs, g, stays, dc, da
-    )  # fmt: skip
+    step = steps("lstm", "backward", x, threads, B, H, *cell(spec, H), back, plain(mask), a, cs, g, stays, dc, da)
     for t, da_t in reversed(list(enumerate(da))):
         step(t, dh)
         dh = None if spec.truncate else cupy.dot(da_t, R, out=through)
@@ -203,7 +196,7 @@ def lstm_backward(gs, outputs, saved, operands, needs, *, spec, mask):
         for k, gate in enumerate("ifo"):
             if spec.peepholes and gate in spec.gates:
                 dp[k] = (d[gate] * (cs[1:] if gate == "o" else cs[:-1])).sum(axis=(0, 1))
-    return dx, total(dh, stays, h), dc, dW, dR, db, dp
+    return dx, total(dh, stays, hs[0]), dc, dW, dR, db, dp
 
 
 # --- GRU -------------------------------------------------------------------------------------------------------------
@@ -216,7 +209,7 @@ def gru_forward(x, h, W, R, b, b_hn, mask):
     check("gru", x, h, W, R, b, b_hn)
     (B, H), a, hs, qs, y = h.shape, weigh(x, W, b), states(h, len(x)), room(x, h.shape[1]), room(x, h.shape[1])
     fed = cupy.empty_like(a[0])
-    step = steps("gru", "forward", x, B * H, B, H, vector(b_hn, h), on_gpu(mask), fed, a, hs, qs, y)
+    step = steps("gru", "forward", x, B * H, B, H, vector(b_hn, h), plain(mask), fed, a, hs, qs, y)
     R = R.T
     for t, h_before in enumerate(hs[:-1]):
         cupy.dot(h_before, R, out=fed)
@@ -230,9 +223,9 @@ def gru_backward(gs, outputs, saved, operands, needs, *, mask):
 
     (x, h, W, R, b, b_hn), (a, hs, qs) = operands, saved
     (B, H), da, dn = h.shape, cupy.empty_like(a), cupy.empty_like(qs)
-    g, dh = (contiguous(d, x.dtype) for d in gs)
+    g, dh = (plain(d, x.dtype) for d in gs)
     through, stays = cupy.empty_like(hs[0]), cupy.zeros_like(hs[0])
-    step = steps("gru", "backward", x, B * H, B, H, on_gpu(mask), a, hs, qs, g, stays, da, dn)
+    step = steps("gru", "backward", x, B * H, B, H, plain(mask), a, hs, qs, g, stays, da, dn)
     for t, da_t in reversed(list(enumerate(da))):
         step(t, dh)
         dh = cupy.dot(da_t, R, out=through)
@@ -240,4 +233,4 @@ def gru_backward(gs, outputs, saved, operands, needs, *, mask):
     db_hn = (dq.sum(axis=(0, 1)) if b_hn.shape else dq.sum()) if needs[5] else None
     dq[...] = dn  # and now what goes back through W
     dx, dW, db = input_side(da, x, W, b, (needs[0], needs[2], needs[4]))
-    return dx, total(dh, stays, h), dW, dR, db, db_hn
+    return dx, total(dh, stays, hs[0]), dW, dR, db, db_hn
