@@ -6,8 +6,12 @@ Nothing here imports CuPy before a GPU is asked for, and `import cupy` alone pro
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
+
+import numpy as np
+
+from minigrad import updates
 
 deterministic = False
 
@@ -169,3 +173,13 @@ def update(rule: Callable, arrays: list, numbers: list) -> list:
     kernel = module(code, dtype).get_function(rule.__name__)
     launch(kernel, arrays[0].size, (arrays[0].size, *arrays, *map(dtype.type, numbers), *new))
     return new
+
+
+def sources() -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield (name, code, options) of everything that is compiled here, for those who compile it without a GPU."""
+    rules = [rule for rule in vars(updates).values() if inspect.isfunction(rule)]
+    arrays = [list(inspect.signature(rule).parameters).index("lr") for rule in rules]  # these come before the numbers
+    codes = {rule.__name__: update_source(rule, n) for rule, n in zip(rules, arrays, strict=True)}
+    for name, code in {"add_runs": ADD_RUNS, **codes}.items():
+        for dtype in map(np.dtype, ("float32", "float64")):
+            yield f"{name} {dtype}", code, options(dtype)
