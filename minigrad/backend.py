@@ -71,6 +71,8 @@ def as_array(data: object, dtype: object = None, device: str | None = None) -> n
     for kind in (array.dtype, dtype):
         if kind.kind not in "biuf":
             raise DTypeError(f"a Tensor holds floats, integers or booleans, not {kind}")
+    use(device_of(array))  # CuPy computes on arrays of the current device alone
+    use(device_of(array))
     if array is data:
         return array.astype(dtype)
     return to_device(array.astype(dtype, copy=False), device or device_of(array))
