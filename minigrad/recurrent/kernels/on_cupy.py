@@ -10,20 +10,15 @@ backward function runs: `hs` (T + 1, B, H) of an Elman cell, `a`, `hs`, `cs` of 
 
 import functools
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from minigrad.errors import DTypeError
+from minigrad.recurrent.kernels import persistent
+from minigrad.recurrent.kernels.cuda_source import REALS, source
 from minigrad.recurrent.kernels.on_numpy import flat, input_side, rows, weigh
 
 FAMILIES = "elman", "lstm", "gru"
-REALS = {"float32": "float", "float64": "double"}
 FUNCTIONS = "tanh", "sigmoid", "relu", "identity", "4s-2", "2s-1"  # in the order of common.cu
 THREADS = 128  # of a block; small, so that the steps of small nets, too, are spread over many multiprocessors
-
-
-def source(*names: str) -> str:
-    """Return CUDA files as one text, what all share first."""
-    return "\n".join((Path(__file__).parent / "cuda" / f"{name}.cu").read_text("utf8") for name in ("common", *names))
 
 
 def sources() -> Iterator[tuple[str, str, tuple]]:
@@ -122,11 +117,14 @@ def elman_forward(x, h, W, R, b, nonlinearity, mask):
 
     check("elman", x, h, W, R, b)
     (B, H), a, hs, y = h.shape, weigh(x, W, b), states(h, len(x)), room(x, len(R))
-    step = steps("elman", "forward", x, B * H, B, H, FUNCTIONS.index(nonlinearity), plain(mask), a, hs, y)
-    at, R = list(hs), R.T
-    for t in range(len(x)):
-        cupy.dot(at[t], R, out=at[t + 1])
-        step(t)
+    if whole := persistent.ready("forward", persistent.elman(nonlinearity), R, y):
+        whole(plain(R), None, plain(mask), None, a, hs, None, y)
+    else:
+        step = steps("elman", "forward", x, B * H, B, H, FUNCTIONS.index(nonlinearity), plain(mask), a, hs, y)
+        at, R = list(hs), R.T
+        for t in range(len(x)):
+            cupy.dot(at[t], R, out=at[t + 1])
+            step(t)
     return (y, hs[-1].copy()), hs
 
 
@@ -137,11 +135,15 @@ def elman_backward(gs, outputs, saved, operands, needs, *, nonlinearity, mask):
     (x, h, W, R, b), hs = operands, saved
     (B, H), f, da = h.shape, FUNCTIONS.index(nonlinearity), room(x, len(R))
     g, dh = (plain(d, x.dtype) for d in gs)
-    through, stays = cupy.empty_like(hs[0]), None if mask is None else cupy.zeros_like(hs[0])
-    step = steps("elman", "backward", x, B * H, B, H, f, plain(mask), hs, g, stays, da)
-    for t, da_t in reversed(list(enumerate(da))):
-        step(t, dh)
-        dh = cupy.dot(da_t, R, out=through)
+    if whole := persistent.ready("backward", persistent.elman(nonlinearity), R, da):
+        dh, stays = own(dh, hs[0]), None
+        whole(plain(R), None, plain(mask), None, None, hs[1:], g, dh, None, da, None)
+    else:
+        through, stays = cupy.empty_like(hs[0]), None if mask is None else cupy.zeros_like(hs[0])
+        step = steps("elman", "backward", x, B * H, B, H, f, plain(mask), hs, g, stays, da)
+        for t, da_t in reversed(list(enumerate(da))):
+            step(t, dh)
+            dh = cupy.dot(da_t, R, out=through)
     dx, dW, db = input_side(da, x, W, b, (needs[0], needs[2], needs[4]))
     return dx, total(dh, stays, hs[0]), dW, flat(da).T @ flat(hs[:-1]) if needs[3] else None, db
 
@@ -164,13 +166,16 @@ def lstm_forward(x, h, c, W, R, b, p, spec, mask):
 
     check("lstm", x, h, c, W, R, b, p)
     (B, H), a, hs, cs, y = c.shape, weigh(x, W, b), states(h, len(x)), states(c, len(x)), room(x, c.shape[1])
-    fed, p = cupy.empty_like(a[0]), plain(p) if spec.peepholes else None
-    threads = B * H // spec.block_size
-    step = steps("lstm", "forward", x, threads, B, H, *cell(spec, H), p, plain(mask), fed, a, hs, cs, y)
-    R = R.T
-    for t, h_before in enumerate(hs[:-1]):
-        cupy.dot(h_before, R, out=fed)
-        step(t)
+    p = plain(p) if spec.peepholes else None
+    if whole := persistent.ready("forward", persistent.lstm(spec, spec.peepholes), R, y):
+        whole(plain(R), p, plain(mask), cs[0], a, hs, cs[1:], y)
+    else:
+        fed, threads = cupy.empty_like(a[0]), B * H // spec.block_size
+        step = steps("lstm", "forward", x, threads, B, H, *cell(spec, H), p, plain(mask), fed, a, hs, cs, y)
+        R = R.T
+        for t, h_before in enumerate(hs[:-1]):
+            cupy.dot(h_before, R, out=fed)
+            step(t)
     return (y, hs[-1].copy(), cs[-1].copy()), (a, hs, cs)
 
 
@@ -182,12 +187,16 @@ def lstm_backward(gs, outputs, saved, operands, needs, *, spec, mask):
     (B, H), da = c.shape, cupy.empty_like(a)
     g, dh, dc = plain(gs[0], x.dtype), plain(gs[1], x.dtype), own(gs[2], cs[0])
     back = plain(p) if spec.peepholes and not spec.detach_peephole else None
-    through, stays = cupy.empty_like(hs[0]), None if mask is None else cupy.zeros_like(hs[0])
-    threads = B * H // spec.block_size
-    step = steps("lstm", "backward", x, threads, B, H, *cell(spec, H), back, plain(mask), a, cs, g, stays, dc, da)
-    for t, da_t in reversed(list(enumerate(da))):
-        step(t, dh)
-        dh = None if spec.truncate else cupy.dot(da_t, R, out=through)
+    if whole := persistent.ready("backward", persistent.lstm(spec, back is not None), R, cs[1:]):
+        dh, stays = own(dh, hs[0]), None
+        whole(plain(R), back, plain(mask), a, cs[:-1], cs[1:], g, dh, dc, da, None)
+    else:
+        through, stays = cupy.empty_like(hs[0]), None if mask is None else cupy.zeros_like(hs[0])
+        threads = B * H // spec.block_size
+        step = steps("lstm", "backward", x, threads, B, H, *cell(spec, H), back, plain(mask), a, cs, g, stays, dc, da)
+        for t, da_t in reversed(list(enumerate(da))):
+            step(t, dh)
+            dh = None if spec.truncate else cupy.dot(da_t, R, out=through)
     dx, dW, db = input_side(da, x, W, b, (needs[0], needs[3], needs[5]))
     dR = flat(da).T @ flat(hs[:-1]) if needs[4] else None
     dp = None
@@ -208,12 +217,15 @@ def gru_forward(x, h, W, R, b, b_hn, mask):
 
     check("gru", x, h, W, R, b, b_hn)
     (B, H), a, hs, qs, y = h.shape, weigh(x, W, b), states(h, len(x)), room(x, h.shape[1]), room(x, h.shape[1])
-    fed = cupy.empty_like(a[0])
-    step = steps("gru", "forward", x, B * H, B, H, vector(b_hn, h), plain(mask), fed, a, hs, qs, y)
-    R = R.T
-    for t, h_before in enumerate(hs[:-1]):
-        cupy.dot(h_before, R, out=fed)
-        step(t)
+    if whole := persistent.ready("forward", persistent.gru(), R, y):
+        whole(plain(R), vector(b_hn, h), plain(mask), None, a, hs, qs, y)
+    else:
+        fed = cupy.empty_like(a[0])
+        step = steps("gru", "forward", x, B * H, B, H, vector(b_hn, h), plain(mask), fed, a, hs, qs, y)
+        R = R.T
+        for t, h_before in enumerate(hs[:-1]):
+            cupy.dot(h_before, R, out=fed)
+            step(t)
     return (y, hs[-1].copy()), (a, hs, qs)
 
 
@@ -224,11 +236,15 @@ def gru_backward(gs, outputs, saved, operands, needs, *, mask):
     (x, h, W, R, b, b_hn), (a, hs, qs) = operands, saved
     (B, H), da, dn = h.shape, cupy.empty_like(a), cupy.empty_like(qs)
     g, dh = (plain(d, x.dtype) for d in gs)
-    through, stays = cupy.empty_like(hs[0]), cupy.zeros_like(hs[0])
-    step = steps("gru", "backward", x, B * H, B, H, plain(mask), a, hs, qs, g, stays, da, dn)
-    for t, da_t in reversed(list(enumerate(da))):
-        step(t, dh)
-        dh = cupy.dot(da_t, R, out=through)
+    if whole := persistent.ready("backward", persistent.gru(), R, dn):
+        dh, stays = own(dh, hs[0]), None
+        whole(plain(R), None, plain(mask), a, hs[:-1], qs, g, dh, None, da, dn)
+    else:
+        through, stays = cupy.empty_like(hs[0]), cupy.zeros_like(hs[0])
+        step = steps("gru", "backward", x, B * H, B, H, plain(mask), a, hs, qs, g, stays, da, dn)
+        for t, da_t in reversed(list(enumerate(da))):
+            step(t, dh)
+            dh = cupy.dot(da_t, R, out=through)
     dR, dq = flat(da).T @ flat(hs[:-1]) if needs[3] else None, da[..., 2 * H :]
     db_hn = (dq.sum(axis=(0, 1)) if b_hn.shape else dq.sum()) if needs[5] else None
     dq[...] = dn  # and now what goes back through W

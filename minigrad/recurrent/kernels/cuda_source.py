@@ -1,0 +1,10 @@
+"""The CUDA C++ in cuda/*.cu, as texts."""
+
+from pathlib import Path
+
+REALS = {"float32": "float", "float64": "double"}
+
+
+def source(*names: str) -> str:
+    """Return CUDA files as one text, what all share first."""
+    return "\n".join((Path(__file__).parent / "cuda" / f"{name}.cu").read_text("utf8") for name in ("common", *names))

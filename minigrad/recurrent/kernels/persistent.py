@@ -1,0 +1,191 @@
+"""A whole sequence in one launch on the GPU: persistent kernels (Diamos et al. 2016, "Persistent RNNs", ICML).
+
+on_cupy.py launches twice a step, and reads R from the GPU's memory each time. Here R stays on the chip: each block of
+threads keeps the rows of some hidden units (backward: their columns) in shared memory for the whole sequence, and the
+blocks meet once a step at a counter in memory. The kernels in cuda/persistent.cu take the place of on_cupy's loops and
+fill the same arrays, so forward and backward, persistent or not, mix freely. Where R does not fit the chip, or several
+LSTM cells share gates, the loops stay.
+
+Off until `enabled`. Not measured on a GPU: speed, the estimates of `Plan.cycles`, by which plans are chosen, and that
+parity with NumPy, which the tests find for these sources compiled for the processor, holds there too.
+"""
+
+import functools
+from collections.abc import Callable, Iterator
+from itertools import product
+from typing import NamedTuple
+
+from minigrad.recurrent.kernels.cuda_source import REALS, source
+from minigrad.recurrent.kernels.on_numpy import FUNCTIONS
+from minigrad.recurrent.spec import CELLS, CellSpec
+
+enabled = False
+CHUNK = 512  # numbers of a vector that are staged in shared memory at a time
+ROWS = 4  # as in persistent.cu
+
+
+class Plan(NamedTuple):
+    """How a net is laid out: blocks are (columns, groups), each of `units` units and `own` tiles of sequences."""
+
+    units: int
+    columns: int
+    groups: int
+    own: int
+    sequences: int
+    lanes: int
+    parts: int
+    chunk: int
+    stride: int
+    threads: int
+    shared: int  # bytes
+    cycles: int  # of a step, a rough estimate
+
+
+def ceil_div(a: int, b: int) -> int:
+    """Return a / b, rounded up."""
+    return -(-a // b)
+
+
+@functools.cache
+def plan(B: int, H: int, rows: int, width: int, itemsize: int, processors: int, capacity: int) -> Plan | None:
+    """Return the layout that should be fastest, or None where none fits.
+
+    A unit has `rows` vectors of `width` numbers: forward its gates' rows of R, backward its column. There are
+    `processors` multiprocessors, one block on each, with `capacity` bytes of shared memory.
+    """
+    layouts = product(range(1, min(H, processors) + 1), (1, 2, 4, 8, 16))
+    fitting = (layout(B, H, rows, width, itemsize, processors, *wanted) for wanted in layouts)
+    return min((p for p in fitting if p and p.shared <= capacity), key=lambda p: p.cycles, default=None)
+
+
+def layout(B: int, H: int, rows: int, width: int, itemsize: int, processors: int, columns: int, sequences: int):  # noqa: ANN201
+    """Return the Plan with so many columns of blocks and sequences a tile; None where a block has too few threads."""
+    units, limit, tiles = ceil_div(H, columns), 256 if sequences * itemsize > 32 else 512, ceil_div(B, sequences)
+    lone, of_units = columns == 1, ceil_div(rows * units, ROWS)  # groups of threads, by the rows they share
+    if ceil_div(H, units) != columns or max(of_units, units) * sequences > limit or sequences * itemsize > 64:
+        return None
+    threads_a_sum = sequences
+    while 2 * threads_a_sum * of_units <= limit and 4 * threads_a_sum < width:
+        threads_a_sum *= 2
+    lanes = min(32, threads_a_sum)
+    parts = threads_a_sum // lanes
+    threads = 32 * ceil_div(max(of_units * threads_a_sum, units * sequences), 32)
+    groups = tiles if lone else min(tiles, processors // columns)
+    own = ceil_div(tiles, groups)
+    chunk = width if lone else min(width, CHUNK)
+    stride = width + (lanes - width) % 32  # neighbouring groups then read different banks
+    room = rows * units * stride + sequences * chunk + parts * sequences * (rows * units | 1) + 2 * own * threads
+    # Of a turn: reads of shared memory, 32 words a cycle, or the wait for each in turn; reads of L2, 8 words a cycle.
+    words = itemsize // 4
+    multiply = max(of_units * width * (ROWS + sequences) * words // 32, ceil_div(width, threads_a_sum) * 40)
+    fetch = 0 if lone else 600 + sequences * width * words // 8
+    turns = ceil_div(tiles, processors) if lone else own
+    cycles = turns * (400 + multiply + fetch) + (0 if lone else 1500)
+    return Plan(
+        units, columns, groups, own, sequences, lanes, parts, chunk, stride, threads, room * itemsize, cycles
+    )  # fmt: skip
+
+
+# --- cells, as the compiler is told of them --------------------------------------------------------------------------
+
+
+class Cell(NamedTuple):
+    """A cell: how many rows of R a unit has, and the macros of persistent_cells.cu."""
+
+    gates: int
+    macros: tuple[tuple[str, object], ...]
+
+
+def describe(family: str, gates: int, **macros: object) -> Cell:
+    """Return a Cell; functions go by their place in common.cu, EXTRA is the number of parameters beside W, R and b."""
+    return Cell(gates, tuple(({f"FAMILY_{family}": 1, "GATES": gates, "EXTRA": 0, "TRUNCATE": 0} | macros).items()))
+
+
+def elman(nonlinearity: str) -> Cell:
+    """Return the Elman cell."""
+    return describe("ELMAN", 1, SQUASH=list(FUNCTIONS).index(nonlinearity))
+
+
+def gru() -> Cell:
+    """Return the GRU, which has b_hn beside."""
+    return describe("GRU", 3, EXTRA=1)
+
+
+def lstm(spec: CellSpec, peepholes: bool) -> Cell | None:
+    """Return an LSTM cell, in which peepholes are looked through or not; None where cells share gates."""
+    if spec.block_size > 1:
+        return None
+    g, h = map(list(FUNCTIONS).index, (spec.input_squashing, spec.output_squashing))
+    return describe(
+        "LSTM", len(spec.rows), EXTRA=3 * peepholes, PEEPHOLES=int(peepholes), TRUNCATE=int(spec.truncate),
+        COUPLED=int(spec.coupled), SQUASH_G=g, SQUASH_H=h,
+        **{f"AT_{row.upper()}": spec.rows.find(row) for row in "ifzo"},
+    )  # fmt: skip
+
+
+# --- launches --------------------------------------------------------------------------------------------------------
+
+
+def options(cell: Cell, dtype: str, sequences: int, lanes: int) -> tuple[str, ...]:
+    """Return the compiler's options."""
+    macros = {"REAL": REALS[dtype], "SEQUENCES": sequences, "LANES": lanes} | dict(cell.macros)
+    return tuple(f"-D{name}={value}" for name, value in macros.items())
+
+
+def sources() -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Yield (name, code, options) of what is compiled here, in the smallest and the largest tiles of some cells."""
+    cells = {"elman": elman("tanh"), "gru": gru(), "vanilla": lstm(CELLS["vanilla"], True)}
+    cells |= {"2000": lstm(CELLS["2000"], False), "CIFG": lstm(CELLS["CIFG"], True)}
+    for (name, cell), (dtype, real) in product(cells.items(), REALS.items()):
+        for sequences, lanes in ((1, 1), (16 if dtype == "float32" else 8, 32)):
+            label = f"persistent {name} {real} {sequences}x{lanes}"
+            yield label, source("persistent_cells", "persistent"), options(cell, dtype, sequences, lanes)
+
+
+@functools.cache
+def kernel(direction: str, cell: Cell, dtype: str, plan: Plan, device: int) -> Callable:
+    """Return a kernel of the current device, which is allowed as much shared memory as the plan needs."""
+    import cupy
+
+    module = cupy.RawModule(
+        code=source("persistent_cells", "persistent"),
+        options=options(cell, dtype, plan.sequences, plan.lanes),
+        enable_cooperative_groups=plan.columns > 1,  # all blocks run at once, so that they can wait for each other
+    )
+    found = module.get_function(f"persistent_{direction}")
+    if plan.shared > 48 * 1024:
+        found.max_dynamic_shared_size_bytes = plan.shared
+    return found
+
+
+@functools.cache
+def limits(device: int) -> tuple[int, int]:
+    """Return how many multiprocessors a GPU has, 0 if it is too old, and the bytes of shared memory of a block."""
+    import cupy
+
+    gpu = cupy.cuda.Device(device)
+    able = int(gpu.compute_capability) >= 70  # has __nanosleep
+    return gpu.attributes["MultiProcessorCount"] * able, gpu.attributes["MaxSharedMemoryPerBlockOptin"]
+
+
+def ready(direction: str, cell: Cell | None, R: object, states: object) -> Callable | None:
+    """Return what launches a direction for states (T, B, H), given the arrays; None where the loop has to do it."""
+    if not enabled or cell is None or states.size == 0:
+        return None
+    import cupy
+
+    (T, B, H), device = states.shape, cupy.cuda.Device().id
+    rows, width = (cell.gates, H) if direction == "forward" else (1, cell.gates * H)
+    found = plan(B, H, rows, width, R.itemsize, *limits(device))
+    if found is None:
+        return None
+    run = kernel(direction, cell, R.dtype.name, found, device)
+    grid, sizes = (found.columns, found.groups), (found.units, found.parts, found.chunk, found.stride)
+    arrived = cupy.zeros(ceil_div(B, found.sequences), "uint32")  # a new one: two launches may run side by side
+    return lambda *arrays: run(grid, (found.threads,), (T, B, H, *sizes, *arrays, arrived), shared_mem=found.shared)
+
+
+def clear() -> None:
+    """Forget kernels and devices, which belong to the CuPy that gave them."""
+    kernel.cache_clear()
+    limits.cache_clear()
