@@ -14,7 +14,9 @@ import collections
 import contextlib
 import operator
 import sys
+import time
 import types
+import weakref
 
 import numpy as np
 
@@ -25,6 +27,7 @@ DEVICES = 2
 counts = collections.Counter()
 order = 1  # of the threads in a launch: 1 or -1
 _current = [0]
+_used = [0]  # bytes of all arrays
 
 
 class CUDARuntimeError(RuntimeError):
@@ -90,7 +93,14 @@ def _new(a):
     """Return an array on the current device."""
     x = object.__new__(ndarray)
     x._host, x.device = np.asarray(a), Device()
+    if x._host.base is None:
+        _used[0] += x._host.nbytes
+        weakref.finalize(x._host, _let_go, x._host.nbytes).atexit = False
     return x
+
+
+def _let_go(nbytes):
+    _used[0] -= nbytes
 
 
 def _launched(function, kind="launch"):
@@ -168,6 +178,8 @@ class ndarray:
         raise TypeError(f"stand-in: np.{ufunc.__name__} of an array on the GPU; take the function from its namespace")
 
     def __array_function__(self, function, types, args, kwargs):
+        if function is np.shape:
+            return self.shape
         raise TypeError(f"stand-in: np.{function.__name__} of an array on the GPU; take the function from its namespace")
 
     def __getitem__(self, index):
@@ -376,10 +388,25 @@ runtime = types.SimpleNamespace(
     CUDARuntimeError=CUDARuntimeError,
     getDeviceProperties=lambda device: {"name": b"stand-in"},
 )
+
+
+class Event:
+    """A moment; there is nothing to wait for."""
+
+    done = True
+
+    def record(self, stream=None):
+        self.time = time.perf_counter()
+
+    def synchronize(self):
+        pass
+
+
 cuda = types.SimpleNamespace(
+    Event=Event, get_elapsed_time=lambda start_event, end_event: 1e3 * (end_event.time - start_event.time),
     Device=Device, runtime=runtime, is_available=lambda: True, get_current_stream=lambda: types.SimpleNamespace(ptr=0)
 )
-_pool = types.SimpleNamespace(used_bytes=lambda: 0, free_all_blocks=lambda: None)
+_pool = types.SimpleNamespace(used_bytes=lambda: _used[0], free_all_blocks=lambda: None)
 get_default_memory_pool = lambda: _pool
 
 
