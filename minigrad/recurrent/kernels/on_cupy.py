@@ -14,10 +14,10 @@ from collections.abc import Callable, Iterator
 from minigrad.errors import DTypeError
 from minigrad.recurrent.kernels import persistent
 from minigrad.recurrent.kernels.cuda_source import REALS, source
-from minigrad.recurrent.kernels.on_numpy import flat, input_side, rows, weigh
+from minigrad.recurrent.kernels.on_numpy import FUNCTIONS, flat, input_side, rows, weigh
 
 FAMILIES = "elman", "lstm", "gru"
-FUNCTIONS = "tanh", "sigmoid", "relu", "identity", "4s-2", "2s-1"  # in the order of common.cu
+NUMBERS = {name: k for k, name in enumerate(FUNCTIONS)}  # the names of functions in common.cu
 THREADS = 128  # of a block; small, so that the steps of small nets, too, are spread over many multiprocessors
 
 
@@ -120,7 +120,7 @@ def elman_forward(x, h, W, R, b, nonlinearity, mask):
     if whole := persistent.ready("forward", persistent.elman(nonlinearity), R, y):
         whole(plain(R), None, plain(mask), None, a, hs, None, y)
     else:
-        step = steps("elman", "forward", x, B * H, B, H, FUNCTIONS.index(nonlinearity), plain(mask), a, hs, y)
+        step = steps("elman", "forward", x, B * H, B, H, NUMBERS[nonlinearity], plain(mask), a, hs, y)
         at, R = list(hs), R.T
         for t in range(len(x)):
             cupy.dot(at[t], R, out=at[t + 1])
@@ -133,7 +133,7 @@ def elman_backward(gs, outputs, saved, operands, needs, *, nonlinearity, mask):
     import cupy
 
     (x, h, W, R, b), hs = operands, saved
-    (B, H), f, da = h.shape, FUNCTIONS.index(nonlinearity), room(x, len(R))
+    (B, H), f, da = h.shape, NUMBERS[nonlinearity], room(x, len(R))
     g, dh = (plain(d, x.dtype) for d in gs)
     if whole := persistent.ready("backward", persistent.elman(nonlinearity), R, da):
         dh, stays = own(dh, hs[0]), None
@@ -156,7 +156,7 @@ def cell(spec, H: int) -> tuple:
     at, start = dict.fromkeys("ifzo", -1), 0
     for row in spec.rows:
         at[row], start = start, start + (H if row == "z" else H // spec.block_size)
-    squashings = FUNCTIONS.index(spec.input_squashing), FUNCTIONS.index(spec.output_squashing)
+    squashings = NUMBERS[spec.input_squashing], NUMBERS[spec.output_squashing]
     return spec.block_size, start, *at.values(), int(spec.coupled), *squashings
 
 

@@ -6,7 +6,7 @@
 
 typedef REAL real;
 
-// The order is that of FUNCTIONS in on_cupy.py. Where f is known at compile time only its case is left of a switch.
+// The order is that of FUNCTIONS in on_numpy.py. Where f is known at compile time only its case is left of a switch.
 enum { TANH, SIGMOID, RELU, IDENTITY, FOUR_S_MINUS_2, TWO_S_MINUS_1 };
 
 // 1 / (1 + e ** -a), the same numbers as ops.sigmoid. Beyond the bound e ** -a would overflow; the comparison is
