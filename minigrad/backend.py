@@ -50,6 +50,12 @@ def set_default_dtype(dtype: object) -> None:
     _default = np.dtype(dtype)
 
 
+def zeros(shape: tuple, like: np.ndarray) -> np.ndarray:
+    """Return zeros of a shape, in the dtype of another array and where that lies."""
+    use(device_of(like))
+    return namespace(like).zeros(shape, like.dtype)
+
+
 def is_array(x: object) -> bool:
     """Whether x is an array, of NumPy or of a GPU."""
     return isinstance(x, np.ndarray) or cuda.holds(x)

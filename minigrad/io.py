@@ -15,6 +15,7 @@ from types import ModuleType
 
 import numpy as np
 
+from minigrad.backend import to_device
 from minigrad.errors import DTypeError, MinigradError, ShapeError
 from minigrad.nn import Module
 from minigrad.optim import Optimizer
@@ -73,7 +74,7 @@ def save(path: str | os.PathLike, module: Module, optimizer: Optimizer | None = 
     arrays = module.state_dict()
     if optimizer is not None:
         arrays |= {OPTIMIZER + name: x for name, x in optimizer.state_dict().items()}
-    arrays = {name: np.asarray(x) for name, x in arrays.items()}
+    arrays = {name: np.asarray(to_device(x, "cpu")) for name, x in arrays.items()}
     # safetensors reads the memory as it lies: without these, a transposed or big-endian array would be silently wrong.
     arrays = {name: x.astype(x.dtype.newbyteorder("="), order="C", copy=False) for name, x in arrays.items()}
     kind = None if optimizer is None else type(optimizer).__name__

@@ -10,6 +10,8 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 
+from minigrad import cuda
+from minigrad.backend import device_of, use
 from minigrad.errors import DTypeError, GraphError, MinigradError
 from minigrad.graph import Node, Part, grad
 
@@ -55,6 +57,8 @@ class Op:
         """Return (parent, its part of the cotangent) for the parents that need one."""
         _, parents, raw, static, saved = node.record
         operands, y = raw, node.data
+        if cuda.loaded():  # a rule computes where its operands are
+            use(device_of(y[0] if type(y) is tuple else y))
         if create_graph and self.reference:
             return self.pull_reference(node, g, floor)
         if create_graph:  # nodes again; the outputs are made afresh, since a record that kept them would close a cycle

@@ -347,7 +347,12 @@ def reshape(x, *, shape):
     return x.reshape(shape)
 
 
-@op(lambda g, y, x, *, axes: transpose(g, axes=None if axes is None else tuple(np.argsort(np.mod(axes, x.ndim)))))
+def inverse(axes, ndim):
+    """Return the order of axes that undoes another."""
+    return None if axes is None else tuple(np.argsort(np.mod(axes, ndim)).tolist())
+
+
+@op(lambda g, y, x, *, axes: transpose(g, axes=inverse(axes, x.ndim)))
 def transpose(x, *, axes=None):
     """Return x with its axes in the order `axes`, reversed by default."""
     return x.transpose(axes)

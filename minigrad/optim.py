@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from minigrad import compiled, cuda, updates
-from minigrad.backend import device_of, namespace, to_device, use
+from minigrad.backend import device_of, to_device, use, zeros
 from minigrad.errors import GraphError, NonFiniteError, OptionError
 from minigrad.graph import Node
 from minigrad.ops import clip
@@ -95,8 +95,7 @@ class Optimizer:
         if self.lr == 0:
             raise OptionError("lr must be above 0 at the start; a schedule may set it to 0 later")
         for name in self.running:
-            zeros = [0.0 if type(p.data) is float else namespace(p.data).zeros_like(p.data) for p in self.params]
-            setattr(self, name, zeros)
+            setattr(self, name, [0.0 if type(p.data) is float else zeros(p.data.shape, p.data) for p in self.params])
 
     def zero_grad(self) -> None:
         """Forget the gradients of the parameters."""

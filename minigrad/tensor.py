@@ -252,7 +252,9 @@ class Tensor(Operand):
         for i in entries:
             if isinstance(i, Tensor):
                 backend.together("getitem", [self.data, i.data])
-        plain = tuple(position(i) if isinstance(i, Tensor | list) or backend.is_array(i) else i for i in entries)
+        plain = tuple(
+            position(i) if isinstance(i, Tensor | list | tuple) or backend.is_array(i) else i for i in entries
+        )
         if self.device != "cpu":
             plain = ops.gpu_index(self.data, plain)
         return ops.getitem(self, index=plain if isinstance(index, tuple) else plain[0])

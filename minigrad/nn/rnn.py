@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from minigrad.backend import generator, namespace, to_device
+from minigrad.backend import generator, to_device, zeros
 from minigrad.errors import DTypeError, OptionError, ShapeError
 from minigrad.nn.dropout import Dropout
 from minigrad.nn.linear import check_input, uniform
@@ -113,8 +113,7 @@ class Recurrent(Module):
         """Return the states before the first step, each (layers x directions, B, H); one of batch 1 serves all."""
         name, L, W = type(self).__name__, len(self.directions()), self.weight_ih_l0
         if state is None:
-            zeros = namespace(W.data).zeros((L, B, self.hidden_size), W.dtype)
-            return [Tensor.make(zeros) for _ in self.states]
+            return [Tensor.make(zeros((L, B, self.hidden_size), W.data)) for _ in self.states]
         given = (state,) if len(self.states) == 1 else state
         if not isinstance(given, tuple | list) or len(given) != len(self.states):
             raise DTypeError(f"{name}: the state is {', '.join(s + '_0' for s in self.states)}, as a tuple")
@@ -276,9 +275,9 @@ class LSTM(Recurrent):
         b, sizes = self.of("bias", suffix), self.sizes()
         if isinstance(b, float) or b.size == sum(sizes.values()):
             return b
-        parts, start, zeros = [], 0, namespace(b.data).zeros(self.hidden_size, b.dtype)
+        parts, start = [], 0
         for row, size in sizes.items():
-            parts.append(b[start : start + size] if self.biased(row) else Tensor.make(zeros[:size]))
+            parts.append(b[start : start + size] if self.biased(row) else Tensor.make(zeros((size,), b.data)))
             start += size if self.biased(row) else 0
         return concatenate(parts)
 

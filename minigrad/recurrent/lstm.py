@@ -1,6 +1,6 @@
 """The LSTM cell in all its variants: one readable step that a CellSpec shapes."""
 
-from minigrad.backend import namespace
+from minigrad.backend import zeros
 from minigrad.errors import OptionError
 from minigrad.op import cut, op
 from minigrad.ops import broadcast_to, concatenate, sigmoid, stack, unstack, where
@@ -72,7 +72,7 @@ def lstm(
     `mask` (T, B, 1), booleans, is false where a sequence of the batch has ended: there states stay and outputs are 0.
     """
     blocks = len(spec.gates) * (c.shape[1] // spec.block_size)
-    gates = Tensor.make(namespace(c.data).zeros((len(c), blocks), c.dtype)) if spec.gate_recurrence != "none" else None
+    gates = Tensor.make(zeros((len(c), blocks), c.data)) if spec.gate_recurrence != "none" else None
     outputs = []
     for t, weighed in enumerate(unstack(x @ W.T + b)):
         h_new, c_new, gates = lstm_step(weighed, h, c, gates, R, G, p, spec)  # gates past an end reach nothing

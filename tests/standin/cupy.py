@@ -1,11 +1,11 @@
-"""What minigrad uses of CuPy 14, on NumPy, and stricter: what would be slow, undefined or silently wrong on a GPU raises.
+"""What minigrad uses of CuPy 14, on NumPy, and stricter: what is slow, undefined or silently wrong on a GPU raises.
 
 - An array refuses to meet a NumPy array or a NumPy scalar, to be converted to the host unless asked (`get`, `item`,
   `tolist`, `bool`), and to go through NumPy's functions.
 - Reductions give 0-d arrays. Integer arrays as indices wrap round silently, as CuPy's do. Writing to one place twice,
   undefined in CuPy, raises.
 - An array of a device that is not the current one raises, as no GPU may read another's memory.
-- `counts` holds what was done: "to_device" and "to_host" (transfers), "kernel" (our own), "gemm", "launch" (all others).
+- `counts` holds what was done: "to_device" and "to_host" (transfers), "kernel" (our own), "gemm", "launch" (others).
 
 tests/test_standin.py holds the names and signatures to the real CuPy's where that is installed.
 """
@@ -107,7 +107,9 @@ def _launched(function, kind="launch"):
     def call(*args, **kwargs):
         counts[kind] += 1
         with np.errstate(all="ignore"):  # a GPU does not warn
-            found = function(*map(_deep, args), **{key: _deep(x) for key, x in kwargs.items() if key != "out"}, **_out(kwargs))
+            found = function(
+                *map(_deep, args), **{key: _deep(x) for key, x in kwargs.items() if key != "out"}, **_out(kwargs)
+            )
         return kwargs["out"] if kwargs.get("out") is not None else _wrapped(found)
 
     call.__name__ = function.__name__
@@ -180,7 +182,9 @@ class ndarray:
     def __array_function__(self, function, types, args, kwargs):
         if function is np.shape:
             return self.shape
-        raise TypeError(f"stand-in: np.{function.__name__} of an array on the GPU; take the function from its namespace")
+        raise TypeError(
+            f"stand-in: np.{function.__name__} of an array on the GPU; take the function from its namespace"
+        )
 
     def __getitem__(self, index):
         index, arrays = _index(self, index)
@@ -257,18 +261,22 @@ def _operator(name):
     return apply
 
 
-for _name in "add sub mul truediv floordiv mod pow matmul and or xor".split():
-    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
-    setattr(ndarray, f"__i{_name}__", _operator(f"__i{_name}__"))
-
-    def _reflected(self, other, function=getattr(operator, f"__{_name}__")):
+def _reflected(function):
+    def apply(self, other):
         if type(other) not in (bool, int, float):
             raise TypeError(f"Unsupported type {type(other)}")
         counts["launch"] += 1
         with np.errstate(all="ignore"):
             return _new(function(other, _raw(self)))
 
-    setattr(ndarray, f"__r{_name}__", _reflected)
+    return apply
+
+
+for _name in "add sub mul truediv floordiv mod pow matmul and or xor".split():
+    setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
+    setattr(ndarray, f"__i{_name}__", _operator(f"__i{_name}__"))
+
+    setattr(ndarray, f"__r{_name}__", _reflected(getattr(operator, f"__{_name}__")))
 for _name in "eq ne lt le gt ge".split():
     setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
 for _name in "neg pos abs invert".split():
@@ -279,7 +287,7 @@ for _name in "transpose swapaxes squeeze ravel view diagonal".split():
     setattr(ndarray, _name, _free(getattr(np.ndarray, _name)))
 ndarray.flatten = _launched(np.ndarray.flatten)
 
-# --- functions of the module (they hide the built-in ones of the same names from here on) ------------------------------
+# --- functions of the module (they hide the built-in ones of the same names from here on) ----------------------------
 
 _this = sys.modules[__name__]
 for _name in (
@@ -403,8 +411,12 @@ class Event:
 
 
 cuda = types.SimpleNamespace(
-    Event=Event, get_elapsed_time=lambda start_event, end_event: 1e3 * (end_event.time - start_event.time),
-    Device=Device, runtime=runtime, is_available=lambda: True, get_current_stream=lambda: types.SimpleNamespace(ptr=0)
+    Event=Event,
+    get_elapsed_time=lambda start_event, end_event: 1e3 * (end_event.time - start_event.time),
+    Device=Device,
+    runtime=runtime,
+    is_available=lambda: True,
+    get_current_stream=lambda: types.SimpleNamespace(ptr=0),
 )
 _pool = types.SimpleNamespace(used_bytes=lambda: _used[0], free_all_blocks=lambda: None)
 get_default_memory_pool = lambda: _pool

@@ -59,7 +59,7 @@ class Dim(ctypes.Structure):
 
 
 def argument(x):
-    """Return a kernel's argument as CuPy passes it: a Python int as 64 bits, a float as a double, arrays as pointers."""
+    """Return a kernel's argument as CuPy passes it: an int as 64 bits, a float as a double, an array as a pointer."""
     if isinstance(x, bool | np.bool_):
         return ctypes.c_bool(x)
     if isinstance(x, np.generic):
@@ -79,8 +79,6 @@ def launch(library, name, grid, block, arguments, shared=0, cooperative=False):
     run.restype = ctypes.c_char_p
     values = [argument(x) for x in arguments]
     pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(v) for v in values))
-    fault = run(
-        Dim.of(grid), Dim.of(block), ctypes.c_size_t(shared), ctypes.c_bool(cooperative), pointers, len(values)
-    )
+    fault = run(Dim.of(grid), Dim.of(block), ctypes.c_size_t(shared), ctypes.c_bool(cooperative), pointers, len(values))
     if fault:
         raise RuntimeError(f"{name}: {fault.decode()}")
