@@ -12,7 +12,7 @@ parity with NumPy, which the tests find for these sources compiled for the proce
 
 import functools
 from collections.abc import Callable, Iterator
-from itertools import product
+from itertools import cycle, product
 from typing import NamedTuple
 
 from minigrad.recurrent.kernels.cuda_source import REALS, source
@@ -133,13 +133,17 @@ def options(cell: Cell, dtype: str, sequences: int, lanes: int) -> tuple[str, ..
 
 
 def sources() -> Iterator[tuple[str, str, tuple[str, ...]]]:
-    """Yield (name, code, options) of what is compiled here, in the smallest and the largest tiles of some cells."""
-    cells = {"elman": elman("tanh"), "gru": gru(), "vanilla": lstm(CELLS["vanilla"], True)}
-    cells |= {"2000": lstm(CELLS["2000"], False), "CIFG": lstm(CELLS["CIFG"], True)}
-    for (name, cell), (dtype, real) in product(cells.items(), REALS.items()):
-        for sequences, lanes in ((1, 1), (16 if dtype == "float32" else 8, 32)):
-            label = f"persistent {name} {real} {sequences}x{lanes}"
-            yield label, source("persistent_cells", "persistent"), options(cell, dtype, sequences, lanes)
+    """Yield (name, code, options) of what is compiled here: every value of every option, but not all together."""
+    bare = CellSpec(False, False, False, input_squashing="2s-1", output_squashing="4s-2")
+    specs = {name: CELLS[name] for name in ("vanilla", "2000", "peephole", "NIG", "NFG", "NOG", "NP", "CIFG")}
+    specs |= {"bare": bare, "o alone": CellSpec(False, False)}
+    cells = {name: elman(name) for name in ("tanh", "sigmoid", "relu")} | {"GRU": gru()}
+    cells |= {name: lstm(spec, spec.peepholes) for name, spec in specs.items()}
+    tiles = cycle([(1, 1), (2, 2), (4, 4), (8, 8), (1, 32), (8, 16), (16, 32)])
+    for k, ((name, cell), (sequences, lanes)) in enumerate(zip(cells.items(), tiles, strict=False)):
+        dtype = "float64" if k % 2 and sequences < 16 else "float32"
+        label = f"persistent {name} {dtype} {sequences}x{lanes}"
+        yield label, source("persistent_cells", "persistent"), options(cell, dtype, sequences, lanes)
 
 
 @functools.cache

@@ -1,0 +1,105 @@
+"""A GPU for the tests: each runs on the stand-in, on any machine, and on a real one: `pytest -m gpu`."""
+
+import contextlib
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from standin import cupy as standin
+from standin import host
+from test_nvrtc import sources
+
+from minigrad import cuda
+from minigrad.recurrent.kernels import persistent
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recurrent"))  # where cases.py is
+
+TRANSFERS = {
+    "to_host": ("get", "item", "tolist", "__array__", "__bool__", "__float__", "__int__"),
+    "to_device": ("set",),
+}
+
+
+class GPU:
+    """The module `cupy` in use, whether it is the real one, and how often arrays crossed between host and GPU."""
+
+    def __init__(self, cupy, real):
+        self.cupy, self.real = cupy, real
+
+    def enough(self, on_gpu, on_standin):
+        """Return how much is to be done: the stand-in is slow."""
+        return on_gpu if self.real else on_standin
+
+    @contextlib.contextmanager
+    def transfers(self):
+        """Count the transfers within: the stand-in's own count, or the ways out of CuPy that Python can see."""
+        found = Counter()
+        if not self.real:
+            before = Counter(self.cupy.counts)
+            yield found
+            found.update({kind: self.cupy.counts[kind] - before[kind] for kind in TRANSFERS})
+            return
+        with pytest.MonkeyPatch.context() as patch:
+            for kind, names in TRANSFERS.items():
+                for name in names:
+                    patch.setattr(self.cupy.ndarray, name, counted(getattr(self.cupy.ndarray, name), found, kind))
+            for name in ("array", "asarray"):
+                patch.setattr(self.cupy, name, counted(getattr(self.cupy, name), found, "to_device", self.cupy.ndarray))
+            yield found
+
+
+def counted(function, found, kind, free=()):
+    """Return a function that counts its calls, but for those whose operand is `free`: already on the GPU."""
+
+    def call(x, *args, **kwargs):
+        found[kind] += not isinstance(x, free)
+        return function(x, *args, **kwargs)
+
+    return call
+
+
+def forget():
+    """Drop what was compiled by another module `cupy`."""
+    for name, module in list(sys.modules.items()):
+        if name == "minigrad.cuda" or name.startswith("minigrad.recurrent.kernels"):
+            for value in vars(module).values():
+                if getattr(value, "__module__", None) == name and hasattr(value, "cache_clear"):
+                    value.cache_clear()
+
+
+@pytest.fixture(params=["standin", pytest.param("real", marks=pytest.mark.gpu)])
+def gpu(request, monkeypatch):
+    """A GPU by the name "cuda"; a real one is skipped where there is none, with what is missing.
+
+    What the stand-in compiles must be among the sources that tests/test_nvrtc.py compiles, each option with that code.
+    """
+    forget()
+    if request.param == "real":
+        if cuda.missing():
+            pytest.skip(cuda.missing())
+        yield GPU(cuda.loaded(), real=True)
+    else:
+        if host.COMPILER is None:
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(
+                "needs a C++ compiler, to run CUDA sources without a GPU"
+            )
+        named, compiled = {(code, option) for _, code, options in sources() for option in options}, host.compiled
+
+        def known(code, options, order):
+            unknown = [option for option in options if (code, option) not in named]
+            assert not unknown, f"no sources() compiles this code with {unknown}"
+            return compiled(code, options, order)
+
+        monkeypatch.setattr(host, "compiled", known)
+        with standin.installed() as cupy:
+            yield GPU(cupy, real=False)
+    forget()
+
+
+@pytest.fixture(params=["fused-step", "persistent"])
+def kernels(request, gpu, monkeypatch):
+    """Each way in which a whole sequence runs on a GPU."""
+    monkeypatch.setattr(persistent, "enabled", request.param == "persistent")
+    return request.param
