@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from minigrad import compiled, cuda
+from minigrad import compiled, cuda, cuda_kernels
 from minigrad.backend import SCALARS, as_array, beside, device_of, is_array, namespace, to_device, together
 from minigrad.errors import DTypeError, GraphError, OutOfRangeError, ShapeError
 from minigrad.graph import Node, Part
@@ -466,7 +466,7 @@ def add_at(buffer, index, g):
     if all(i is None or i is ... or isinstance(i, WHOLE) or is_mask(i) for i in entries):
         buffer[index] += g
     elif cuda.holds(buffer):
-        cuda.add_at(buffer, index, g)
+        cuda_kernels.add_at(buffer, index, g)
     elif len(entries) == 1 and buffer.ndim and np.size(index):
         add_rows(buffer, np.ravel(entries[0]).astype(int) % len(buffer), np.reshape(g, (-1, *buffer.shape[1:])))
     else:

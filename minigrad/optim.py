@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
-from minigrad import compiled, cuda, updates
+from minigrad import compiled, cuda, cuda_kernels, updates
 from minigrad.backend import device_of, to_device, use, zeros
 from minigrad.errors import GraphError, NonFiniteError, OptionError
 from minigrad.graph import Node
@@ -41,7 +41,7 @@ def apply(rule: Callable, arrays: list, numbers: list) -> tuple:
     """Return rule(*arrays, *numbers), in one pass where Numba is there, or on a GPU."""
     if cuda.holds(arrays[0]):
         use(device_of(arrays[0]))
-        return cuda.update(rule, [to_device(x, device_of(arrays[0])) for x in arrays], numbers)
+        return cuda_kernels.update(rule, [to_device(x, device_of(arrays[0])) for x in arrays], numbers)
     if compiled.pays(*arrays):
         return compiled.loaded().update(rule, arrays, numbers)
     new = rule(*arrays, *numbers)

@@ -9,16 +9,16 @@ import pytest
 from standin import cupy as standin
 
 import minigrad as mg
-from minigrad import Tensor, cuda, nn, optim
+from minigrad import Tensor, cuda, cuda_kernels, nn, optim
 from minigrad.errors import DeviceError, NonFiniteError, OutOfRangeError, ShapeError
 
 
 @pytest.fixture
 def gpu():
     with standin.installed() as found:
-        cuda.module.cache_clear()
+        cuda_kernels.kernel.cache_clear()
         yield found
-    cuda.module.cache_clear()
+    cuda_kernels.kernel.cache_clear()
     cuda.use_deterministic_algorithms(False)
 
 

@@ -12,7 +12,6 @@ from standin import host
 from test_nvrtc import sources
 
 from minigrad import cuda
-from minigrad.recurrent.kernels import persistent
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recurrent"))  # where cases.py is
 
@@ -101,5 +100,5 @@ def gpu(request, monkeypatch):
 @pytest.fixture(params=["fused-step", "persistent"])
 def kernels(request, gpu, monkeypatch):
     """Each way in which a whole sequence runs on a GPU."""
-    monkeypatch.setattr(persistent, "enabled", request.param == "persistent")
+    monkeypatch.setattr(cuda, "persistent", request.param == "persistent")
     return request.param

@@ -13,7 +13,7 @@ from standin import cupy as standin
 
 from minigrad import cuda
 from minigrad.errors import DTypeError
-from minigrad.recurrent.kernels import on_cupy, on_numpy, persistent
+from minigrad.recurrent.kernels import on_cupy, on_numpy
 from minigrad.recurrent.spec import CellSpec
 
 ids = lambda row: "-".join(map(str, row))
@@ -22,7 +22,7 @@ ids = lambda row: "-".join(map(str, row))
 @pytest.fixture(params=["in order", "in reverse", pytest.param("GPU", marks=pytest.mark.gpu)])
 def cupy(request, monkeypatch):
     """CuPy, or the stand-in with the threads of a launch in one order or in the other."""
-    monkeypatch.setattr(persistent, "enabled", False)
+    monkeypatch.setattr(cuda, "persistent", False)
     on_cupy.kernel.cache_clear()  # what it holds belongs to the module that compiled it
     if request.param == "GPU":
         if cuda.missing():

@@ -6,7 +6,7 @@ blocks meet once a step at a counter in memory. The kernels in cuda/persistent.c
 fill the same arrays, so forward and backward, persistent or not, mix freely. Where R does not fit the chip, or several
 LSTM cells share gates, the loops stay.
 
-Off until `enabled`. Not measured on a GPU: speed, the estimates of `Plan.cycles`, by which plans are chosen, and that
+Off until cuda.use_persistent_kernels(True). Not measured on a GPU: speed, the estimates of `Plan.cycles`, by which plans are chosen, and that
 parity with NumPy, which the tests find for these sources compiled for the processor, holds there too.
 """
 
@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from itertools import cycle, product
 from typing import NamedTuple
 
+from minigrad import cuda
 from minigrad.recurrent.kernels.cuda_source import REALS, source
 from minigrad.recurrent.kernels.on_numpy import FUNCTIONS
 from minigrad.recurrent.spec import CELLS, CellSpec
 
-enabled = False
 CHUNK = 512  # numbers of a vector that are staged in shared memory at a time
 ROWS = 4  # as in persistent.cu
 
@@ -174,7 +174,7 @@ def limits(device: int) -> tuple[int, int]:
 
 def ready(direction: str, cell: Cell | None, R: object, states: object) -> Callable | None:
     """Return what launches a direction for states (T, B, H), given the arrays; None where the loop has to do it."""
-    if not enabled or cell is None or states.size == 0:
+    if not cuda.persistent or cell is None or states.size == 0:
         return None
     import cupy
 
