@@ -6,8 +6,9 @@ blocks meet once a step at a counter in memory. The kernels in cuda/persistent.c
 fill the same arrays, so forward and backward, persistent or not, mix freely. Where R does not fit the chip, or several
 LSTM cells share gates, the loops stay.
 
-Off until cuda.use_persistent_kernels(True). Not measured on a GPU: speed, the estimates of `Plan.cycles`, by which plans are chosen, and that
-parity with NumPy, which the tests find for these sources compiled for the processor, holds there too.
+Off until cuda.use_persistent_kernels(True). Not measured on a GPU: speed, the estimates of `Plan.cycles`, by which
+plans are chosen, and that parity with NumPy, which the tests find for these sources compiled for the processor, holds
+there too.
 """
 
 import functools
