@@ -3,6 +3,7 @@
 python -m benchmarks              both
 python -m benchmarks engine       what minigrad's machinery costs, and a small Elman net on every engine (1 minute)
 python -m benchmarks sequences    whole sequences on every engine; sequences.py says what it takes beside that
+python -m benchmarks gpu          whole sequences on a GPU; gpu.py says what it takes beside that
 """
 
 import os
@@ -10,7 +11,7 @@ import statistics
 import sys
 from pathlib import Path
 
-from benchmarks import sequences, workers
+from benchmarks import gpu, sequences, workers
 
 ROUNDS, SECONDS = 9, 0.3
 
@@ -32,6 +33,7 @@ def tell_kernels() -> None:
 WORKERS = {
     "elman": elman_worker, "sequences": sequences.work, "expected": sequences.write_expected,
     "multiply": sequences.multiply, "peak": sequences.peak, "kernels": tell_kernels,
+    "gpu": gpu.work, "gpu-expected": gpu.write_expected,
 }  # fmt: skip
 
 
@@ -81,6 +83,8 @@ def main(suite: str = "", *arguments: str) -> None:
         WORKERS[arguments[0]](*arguments[1:])
     elif suite == "sequences":
         sequences.main(list(arguments))
+    elif suite == "gpu":
+        gpu.main(list(arguments))
     elif suite not in ("", "engine") or arguments:
         sys.exit(__doc__)
     elif not setting.items() <= os.environ.items():  # read when a process starts, so start anew

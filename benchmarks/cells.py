@@ -42,8 +42,11 @@ def training_data(B: int, T: int, I: int, H: int) -> tuple:  # noqa: E741
 # --- minigrad --------------------------------------------------------------------------------------------------------
 
 
-def minigrad(kernels: str, kind: str, *size: int, dtype: str = "float32") -> Calls:
-    """minigrad's layers with "numba" or "numpy" kernels, or "composed" node by node."""
+def minigrad(kernels: str, kind: str, *size: int, dtype: str = "float32", device: str = "cpu") -> Calls:
+    """minigrad's layers with "numba" or "numpy" kernels, or "composed" node by node; on a GPU with that one's kernels.
+
+    There the calls return arrays of the GPU: what they take is not yet over when they return.
+    """
     import minigrad as mg
     from minigrad import set_kernels, set_num_threads
     from minigrad.nn import rnn as layers
@@ -51,7 +54,7 @@ def minigrad(kernels: str, kind: str, *size: int, dtype: str = "float32") -> Cal
     if kernels == "composed":
         for name in ("elman_sequence", "gru_sequence", "lstm_sequence"):
             setattr(layers, name, getattr(layers, name).op.reference)
-    else:
+    elif device == "cpu":
         set_kernels(kernels)
         set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 2)))  # the other engines read it themselves
     I, H = size[2:]  # noqa: E741
@@ -80,7 +83,8 @@ def minigrad(kernels: str, kind: str, *size: int, dtype: str = "float32") -> Cal
 
     x, g, weights = layer_data(kind, *size)
     net.load_state_dict(dict(zip(net.state_dict(), weights, strict=True)))
-    x, g = mg.Tensor(x, dtype, requires_grad=True), mg.Tensor(g, dtype)
+    net.to(device)
+    x, g = mg.Tensor(x, dtype, requires_grad=True, device=device), mg.Tensor(g, dtype, device=device)
 
     def forward() -> tuple:
         with mg.no_grad():
@@ -251,12 +255,16 @@ def eager_training(gradient: Callable, weights: list) -> Calls:
     return {"both": both}
 
 
-def jax(kind: str, *size: int) -> Calls:
-    """JAX, jitted as a whole: the inputs weighed in one product, then lax.scan."""
+def jax(kind: str, *size: int, wait: bool = True) -> Calls:
+    """JAX, jitted as a whole: the inputs weighed in one product, then lax.scan.
+
+    With `wait` a call ends when all is done; without, it may return before, as JAX does by itself.
+    """
     import jax
     from jax import numpy as jnp
 
     B, _, _, H = size
+    done = jax.block_until_ready if wait else lambda results: results
     step = cell_step(kind, jnp.tanh, jax.nn.sigmoid, lambda a, n: jnp.split(a, n, 1))
 
     def run(x: object, W: object, R: object, b: object, extra: object = None) -> object:
@@ -284,7 +292,7 @@ def jax(kind: str, *size: int) -> Calls:
 
         def both() -> tuple:
             nonlocal weights, state
-            loss, weights, grads, state = jax.block_until_ready(update(weights, state))
+            loss, weights, grads, state = done(update(weights, state))
             return loss, *grads
 
         return {"both": both}
@@ -294,10 +302,10 @@ def jax(kind: str, *size: int) -> Calls:
     gradient = jax.jit(jax.value_and_grad(lambda xs, g: jnp.vdot(run(xs[0], *xs[1]), g)))
 
     def both() -> tuple:
-        loss, (dx, grads) = jax.block_until_ready(gradient((x, weights), g))
+        loss, (dx, grads) = done(gradient((x, weights), g))
         return loss, dx, *grads
 
-    return {"forward": lambda: (jax.block_until_ready(outputs(x, weights)),), "both": both}
+    return {"forward": lambda: (done(outputs(x, weights)),), "both": both}
 
 
 def autograd(kind: str, *size: int) -> Calls:

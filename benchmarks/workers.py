@@ -38,12 +38,21 @@ def environment(threads: int) -> dict[str, str]:
 # --- in the worker ---------------------------------------------------------------------------------------------------
 
 
-def serve(calls: dict[str, Callable], expected: dict[str, list]) -> None:
-    """Check the calls, then answer every line on stdin, a call's name and for how long, with its seconds."""
-    print(json.dumps(check(calls, expected)), flush=True)
+def serve(
+    calls: dict[str, Callable],
+    expected: dict[str, list],
+    timer: Callable | None = None,
+    fetch: Callable = lambda a: a,
+) -> None:
+    """Check the calls, then answer every line on stdin, a call's name and for how long, with its seconds.
+
+    `timer(call, seconds)` says what a call takes; `fetch` turns what it returns into NumPy arrays, for the check alone.
+    """
+    fetched = {name: lambda call=call: map(fetch, call()) for name, call in calls.items()}
+    print(json.dumps(check(fetched, expected)), flush=True)
     for line in sys.stdin:
         name, seconds = line.split()
-        print(timed(calls[name], float(seconds)), flush=True)
+        print((timer or timed)(calls[name], float(seconds)), flush=True)
 
 
 def check(calls: dict[str, Callable], expected: dict[str, list], tolerance: float = 1e-4) -> dict[str, float]:
@@ -97,7 +106,9 @@ def start(*arguments: object, threads: int) -> subprocess.Popen:
     command = [sys.executable, "-m", "benchmarks", "--worker", *map(str, arguments)]
     pipe = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
     setting = environment(threads)
-    if "minigrad numba" in arguments:  # OpenBLAS's second thread spins for a tenth of a second after every product
+    if {"minigrad numba", "CPU"} & set(
+        arguments
+    ):  # OpenBLAS's second thread spins for a tenth of a second after every product
         setting["OPENBLAS_NUM_THREADS"] = "1"
     return subprocess.Popen(command, cwd=ROOT, env=os.environ | setting, text=True, **pipe)
 

@@ -62,7 +62,7 @@ def counted(function, found, kind, free=()):
 def forget():
     """Drop what was compiled by another module `cupy`."""
     for name, module in list(sys.modules.items()):
-        if name == "minigrad.cuda" or name.startswith("minigrad.recurrent.kernels"):
+        if name.startswith(("minigrad.cuda", "minigrad.recurrent.kernels")):
             for value in vars(module).values():
                 if getattr(value, "__module__", None) == name and hasattr(value, "cache_clear"):
                     value.cache_clear()
