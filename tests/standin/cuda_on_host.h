@@ -3,8 +3,8 @@
 // Every thread of a launch is a coroutine (a fiber) of one thread of the host. A fiber runs until it waits: at
 // __syncthreads for its block, at a shuffle for its warp, at __nanosleep for anybody. Blocks of an ordinary launch run
 // one after the other; those of a cooperative one take turns. What waits for ever is reported, not waited for.
-// Launches are deterministic; a race between threads is therefore not found, unless the order of threads is turned
-// round (ORDER=-1), which the tests do.
+// Launches are deterministic. Threads that run in order (ORDER=1), in reverse (-1), and blocks and warps of which one is
+// always kept waiting for a while, drawn from a seed (any other ORDER), find races between threads: the tests try them.
 #pragma once
 #include <ucontext.h>
 
@@ -17,6 +17,7 @@
 #include <functional>
 #include <limits>
 #include <memory>
+#include <random>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -102,11 +103,20 @@ inline void release(Block& block) {
 }
 
 inline bool run(std::vector<std::unique_ptr<Block>>& blocks) {
-  for (int idle = 0;;) {
-    bool live = false;
+  std::minstd_rand dice(ORDER * ORDER);
+  unsigned late_block = ~0u, late_warp = ~0u;
+  for (int idle = 0, turns = 0;; --turns) {
+    if (ORDER * ORDER != 1 && turns <= 0) {
+      turns = dice() % 100;
+      late_block = dice() % 2 ? dice() % blocks.size() : ~0u;
+      late_warp = late_block == ~0u ? dice() % ((blocks[0]->fibers.size() + 31) / 32) : ~0u;
+    }
+    bool live = false, late = idle < 200;  // until nobody else can go on
     moved = false;
     for (auto& block : blocks) {
+      if (late && &block - blocks.data() == late_block) { live = true; continue; }
       auto step = [&](Fiber* f) {
+        if (late && f->warp == late_warp) { live |= !f->done; return; }
         if (f->done || f->waiting) { live |= !f->done; return; }
         live = true;
         current = f;
