@@ -13,9 +13,9 @@ each_chapter = pytest.mark.parametrize("number", CHAPTERS)
 MATH = re.compile(r"\$\$(.+?)\$\$|\$(.+?)\$", re.DOTALL)
 # LaTeX that names an operation, a relation, a layout or a font, and so stands for no quantity.
 GRAMMAR = set(
-    "aligned alpha approx arctan arg bar begin big cdot cdots cos cr delta det dfrac dots end exp frac ge hat in infty "
-    "ldots le left leftarrow ln log max mid min ne odot partial pm prod qquad quad right sin sqrt sum tag text tfrac "
-    "times to top binom".split()
+    "aligned alpha approx arctan arg bar begin big bmod cdot cdots cos cr delta det dfrac dots end exp frac ge hat in "
+    "infty ldots le left leftarrow lfloor ln log max mid min ne odot partial pm prod qquad quad rfloor right sin sqrt "
+    "sum tag text tfrac times to top binom".split()
 )
 
 
