@@ -50,11 +50,16 @@ class GPU:
 
 
 def counted(function, found, kind, free=()):
-    """Return a function that counts its calls, but for those whose operand is `free`: already on the GPU."""
+    """Return a function that counts its calls, but for those whose operand is `free`: already on the GPU.
+
+    What it calls itself is not counted again: `item` may be a `get`.
+    """
 
     def call(x, *args, **kwargs):
-        found[kind] += not isinstance(x, free)
-        return function(x, *args, **kwargs)
+        before = found[kind]
+        y = function(x, *args, **kwargs)
+        found[kind] = before + (not isinstance(x, free))
+        return y
 
     return call
 
