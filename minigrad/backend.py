@@ -18,7 +18,7 @@ SCALARS = SimpleNamespace(
     sign=lambda x: float((x > 0) - (x < 0)),
     where=lambda condition, a, b: a if condition else b,
 )
-HOST = (np.ndarray, np.generic)
+HOST, NUMBERS = (np.ndarray, np.generic), (float, int)
 FLOATS = (np.dtype("float32"), np.dtype("float64"))
 
 _default = np.dtype("float32")
@@ -30,7 +30,9 @@ def namespace(*operands: object) -> ModuleType | SimpleNamespace:
     for x in operands:
         if isinstance(x, HOST):
             numbers = np
-        elif not isinstance(x, float | int):
+            if not cuda.loaded():
+                break
+        elif not isinstance(x, NUMBERS):
             if cuda.holds(x):
                 return cuda.loaded()
             raise DTypeError(f"no operation takes a {type(x).__name__}; pass a Tensor, a Value, an array or a number")
@@ -66,22 +68,19 @@ def as_array(data: object, dtype: object = None, device: str | None = None) -> n
 
     It lies on `device`; where none is named, arrays stay where they are, and all else is on the CPU.
     """
-    if cuda.holds(data):
-        array = to_device(data, device or device_of(data))
-    else:
-        try:
-            array = np.array(data)
-        except (ValueError, TypeError) as error:
-            raise DTypeError(f"cannot make an array of this {type(data).__name__}: {error}") from error
+    there = cuda.holds(data)
+    try:
+        array = to_device(data, device or device_of(data)) if there else np.array(data)
+    except (ValueError, TypeError) as error:
+        raise DTypeError(f"cannot make an array of this {type(data).__name__}: {error}") from error
     dtype = np.dtype(dtype or (array.dtype if hasattr(data, "dtype") else _default))
     for kind in (array.dtype, dtype):
         if kind.kind not in "biuf":
             raise DTypeError(f"a Tensor holds floats, integers or booleans, not {kind}")
-    use(device_of(array))  # CuPy computes on arrays of the current device alone
-    use(device_of(array))
-    if array is data:
-        return array.astype(dtype)
-    return to_device(array.astype(dtype, copy=False), device or device_of(array))
+    if there:
+        use(device_of(array))
+    array = array.astype(dtype, copy=array is data)
+    return array if there or device is None else to_device(array, device)
 
 
 def as_result(y: object) -> np.ndarray:

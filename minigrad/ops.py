@@ -331,7 +331,8 @@ def below_top(x, axis):
 @op(lambda g, y, x, *, axis, keepdims: expand(g, x, axis, keepdims) * exp(x - expand(y, x, axis, keepdims)))
 def logsumexp(x, *, axis=None, keepdims=False):
     """Return log(sum(exp(x))) over `axis`, shifted by the maximum so that it cannot overflow."""
-    y = log(exp(below_top(x, axis)).sum(axis=axis, keepdims=True)) + x.max(axis=axis, keepdims=True)
+    numbers = namespace(x)
+    y = numbers.log(numbers.exp(below_top(x, axis)).sum(axis=axis, keepdims=True)) + x.max(axis=axis, keepdims=True)
     return y if keepdims else y.squeeze(axis)
 
 
@@ -501,9 +502,11 @@ def within(name, x, indices, size, lowest=0):
     if isinstance(indices, Node):
         together(name, [array_of(x), indices.data])
     indices = array_of(indices)
-    indices = indices.copy() if cuda.holds(indices) else np.array(indices)
+    indices = indices if cuda.holds(indices) else np.array(indices)
     if indices.dtype.kind not in "iu":
         raise DTypeError(f"{name}: indices are integers, not {indices.dtype}; cast them")
+    if cuda.holds(indices):
+        indices = indices.astype("int64")  # CuPy compares in the array's own dtype, where `size` may not exist
     outside = (indices < lowest) | (indices >= size)
     if outside.any():
         found = np.unique(to_device(indices[outside], "cpu"))[:5].tolist()
@@ -654,15 +657,15 @@ def matmul(a, b):
 @op(lambda g, y, x, *, axis: y * (g - sum(g * y, axis=axis, keepdims=True)))
 def softmax(x, *, axis=-1):
     """Return exp(x) / sum(exp(x)) along `axis`, shifted by the maximum so that it cannot overflow."""
-    e = exp(below_top(x, axis))
+    e = namespace(x).exp(below_top(x, axis))
     return e / e.sum(axis=axis, keepdims=True)
 
 
 @op(lambda g, y, x, *, axis: g - exp(y) * sum(g, axis=axis, keepdims=True))
 def log_softmax(x, *, axis=-1):
     """Return log(softmax(x)) along `axis`, without the logarithm of a probability that has underflowed to 0."""
-    x = below_top(x, axis)
-    return x - log(exp(x).sum(axis=axis, keepdims=True))
+    x, numbers = below_top(x, axis), namespace(x)
+    return x - numbers.log(numbers.exp(x).sum(axis=axis, keepdims=True))
 
 
 def one_hot(targets, like):
@@ -691,9 +694,8 @@ def cross_entropy(logits, targets):
             f"cross_entropy: targets lie in [{targets.min()}, {targets.max()}], but logits of shape {logits.shape} "
             f"have classes 0 to {logits.shape[-1] - 1}"
         )
-    rows = flat(below_top(logits, -1))
-    each = namespace(targets).arange(targets.size)
-    return (log(exp(rows).sum(axis=-1)) - rows[each, targets.ravel()]).mean()
+    rows, numbers = flat(below_top(logits, -1)), namespace(logits)
+    return (numbers.log(numbers.exp(rows).sum(axis=-1)) - rows[numbers.arange(len(rows)), targets.ravel()]).mean()
 
 
 @op(

@@ -63,7 +63,7 @@ def squared_norm(g: np.ndarray) -> float:
 def squared_norms(params: Iterable[Node]) -> list[float]:
     """Return the sum of the squares of every gradient there is; what lies on one GPU comes in one transfer."""
     sums = [squared_norm(p.grad) for p in with_gradients(params)]
-    for device in {device_of(x) for x in sums} - {"cpu"}:
+    for device in {device_of(x) for x in sums} - {"cpu"} if cuda.loaded() else ():
         use(device)
         there = [k for k, x in enumerate(sums) if device_of(x) == device]
         for k, x in zip(there, cuda.loaded().stack([sums[k] for k in there]).tolist(), strict=True):

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from minigrad import backend, graph, ops
+from minigrad import backend, cuda, graph, ops
 from minigrad.errors import DeviceError, DTypeError, GraphError, OutOfRangeError, ShapeError
 from minigrad.op import Op
 from minigrad.ops import Operand
@@ -325,7 +325,7 @@ def position(index: object) -> np.ndarray:
 
 
 def is_float(x: object) -> bool:
-    return backend.is_array(x) and x.dtype.kind == "f"
+    return (isinstance(x, np.ndarray) or cuda.holds(x)) and x.dtype.kind == "f"
 
 
 def broadcasts(shape: tuple, to: tuple) -> bool:
@@ -341,29 +341,31 @@ def lower_mixed(op: Op, operands: tuple) -> list:
     where they are indices. The caller's arrays are copied: it may write into them before the backward sweep. Indices
     and what a loss is given follow the Tensors to their device; other arrays stay, and are refused if that is another.
     """
-    raw, floats = [], []
-    device = next(x.device for x in operands if isinstance(x, Tensor))
-    index = [op.rules[k : k + 1] == (None,) and (any(op.rules) or not op.elementwise) for k in range(len(operands))]
+    raw, floats, indices = [], [], []
+    device = next(x.device for x in operands if isinstance(x, Tensor)) if cuda.loaded() else None
     for k, x in enumerate(operands):
         if isinstance(x, Operand) and not isinstance(x, Tensor):
             raise DTypeError(f"{op.name}: a Tensor meets a {type(x).__name__}; make it a Tensor first")
         if isinstance(x, np.generic):
             x = x.item()
+        if op.rules[k : k + 1] == (None,) and (any(op.rules) or not op.elementwise):  # or a condition
+            indices.append(k)
         if isinstance(x, Tensor):
             array = x.data
         else:
-            follows = isinstance(x, float | int) or op.loss or (index[k] and not op.elementwise)
+            follows = isinstance(x, float | int) or op.loss or (k in indices and not op.elementwise)
             dtype = x.dtype if hasattr(x, "dtype") else np.asarray(x).dtype
             array = backend.as_array(x, dtype, device if follows else None)
         if is_float(array) and hasattr(x, "dtype"):
             floats.append(array.dtype)
         raw.append(x if op.elementwise and isinstance(x, float | int) else array)
-    backend.together(op.name, raw)
+    if device:
+        backend.together(op.name, raw)
     if not any(map(is_float, raw)):
         return raw
     dtype = max(floats, default=backend.get_default_dtype())
     for k, x in enumerate(raw):
-        if backend.is_array(x) and not index[k] and (x.dtype.kind != "f" or not hasattr(operands[k], "dtype")):
+        if backend.is_array(x) and k not in indices and (x.dtype.kind != "f" or not hasattr(operands[k], "dtype")):
             raw[k] = x.astype(dtype)
     return raw
 
