@@ -17,7 +17,6 @@
 #include <functional>
 #include <limits>
 #include <memory>
-#include <random>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -103,13 +102,13 @@ inline void release(Block& block) {
 }
 
 inline bool run(std::vector<std::unique_ptr<Block>>& blocks) {
-  std::minstd_rand dice(ORDER * ORDER);
+  auto dice = [state = uint64_t(ORDER * ORDER)](size_t n) mutable { return (state = state * 48271 % 2147483647) % n; };
   unsigned late_block = ~0u, late_warp = ~0u;
   for (int idle = 0, turns = 0;; --turns) {
     if (ORDER * ORDER != 1 && turns <= 0) {
-      turns = dice() % 100;
-      late_block = dice() % 2 ? dice() % blocks.size() : ~0u;
-      late_warp = late_block == ~0u ? dice() % ((blocks[0]->fibers.size() + 31) / 32) : ~0u;
+      turns = dice(100);
+      late_block = dice(2) ? dice(blocks.size()) : ~0u;
+      late_warp = late_block == ~0u ? dice((blocks[0]->fibers.size() + 31) / 32) : ~0u;
     }
     bool live = false, late = idle < 200;  // until nobody else can go on
     moved = false;
