@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from minigrad.backend import to_device
 from minigrad.errors import GraphError, OptionError, ShapeError
 from minigrad.graph import FREED, Node, sweep
 from minigrad.io import MissingLibraryError
@@ -62,7 +63,7 @@ def breadth(text: str, weight: str = "normal") -> float:
 
 def short(x: object) -> str:
     """Return a number, a few numbers, or a shape."""
-    x = np.asarray(x)
+    x = np.asarray(to_device(x, "cpu"))
     if x.size > FEW:
         return "shape " + " × ".join(map(str, x.shape))
     numbers = [f"{float(n):.3g}".replace("-", "−") for n in x.ravel()]
@@ -324,7 +325,7 @@ def lines(x: np.ndarray) -> bool:
 
 def series(name: str, x: object) -> np.ndarray:
     """Return an array (T, H), or complain."""
-    x = np.asarray(x.data if isinstance(x, Node) else x)
+    x = np.asarray(to_device(x.data if isinstance(x, Node) else x, "cpu"))
     if x.ndim not in (1, 2) or 0 in x.shape:
         raise ShapeError(f"draw.gates: {name} has shape {x.shape}; give (T, H) or (T,), one example of a batch")
     return x.reshape(len(x), -1)

@@ -17,6 +17,7 @@ import numpy as np
 
 from minigrad.backend import to_device
 from minigrad.errors import DTypeError, MinigradError, ShapeError
+from minigrad.graph import Node
 from minigrad.nn import Module
 from minigrad.optim import Optimizer
 
@@ -168,9 +169,10 @@ REFUSED = {
 
 def array(x: object) -> np.ndarray:
     """Return a copy of an array, or of a tensor of PyTorch or of minigrad."""
+    x = x.data if isinstance(x, Node) else x
     for name in ("detach", "cpu", "numpy"):
         x = getattr(x, name)() if hasattr(x, name) else x
-    return np.array(x)
+    return np.array(to_device(x, "cpu"))
 
 
 def arrays_of(what: str, state: Mapping[str, object]) -> dict[str, np.ndarray]:

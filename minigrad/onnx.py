@@ -6,7 +6,7 @@ from types import ModuleType
 
 import numpy as np
 
-from minigrad.errors import OptionError, ShapeError
+from minigrad.errors import DeviceError, OptionError, ShapeError
 from minigrad.io import MissingLibraryError, array, write
 from minigrad.nn import GRU, LSTM, RNN, Dropout, Embedding, Linear, Module, Sequential
 from minigrad.nn.rnn import Recurrent
@@ -37,10 +37,13 @@ def export_onnx(path: str | os.PathLike, *layers: Callable, lengths: bool = Fals
 
     With several recurrent layers the states are numbered, 0.h_0, 1.h_0. (onnxruntime warns on loading that they are no
     constants; they are not meant to be.) Raises OptionError that names what ONNX cannot say, ShapeError for layers that
-    do not fit, MissingLibraryError without the library onnx. Source: ONNX operators RNN-14, LSTM-14, GRU-14.
+    do not fit, DeviceError for layers on a GPU, MissingLibraryError without the library onnx. Source: ONNX operators
+    RNN-14, LSTM-14, GRU-14.
     """
     layers = [layer for layer in opened(layers) if not isinstance(layer, Dropout)]
     recurrent = check(layers)
+    for device in {p.device for layer in layers if isinstance(layer, Module) for p in layer.parameters()} - {"cpu"}:
+        raise DeviceError(f"export_onnx: the layers are on {device}; write them from the CPU, after net.to('cpu')")
     axes = ["B", "T"] if recurrent[0].batch_first else ["T", "B"]
     graph, x, number = Graph(), "input", 0
     sized = [widths(layer) for layer in layers if layer not in FUNCTIONS]

@@ -324,6 +324,34 @@ def test_checkpoints_travel_between_devices(gpu, compiler, tmp_path):
     assert {p.device for p in third.parameters()} == {"cuda:0"}
 
 
+def test_what_looks_at_weights_from_outside(gpu, compiler, tmp_path):
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from minigrad import draw, io, onnx
+    from minigrad.recurrent.bptt import checkpointed, truncated
+
+    there, here = nn.LSTM(3, 4, rng=0).to("cuda"), nn.LSTM(3, 4, rng=0)
+    for name, x in io.to_torch(there.state_dict()).items():
+        np.testing.assert_array_equal(x, io.to_torch(dict(here.named_parameters()))[name])
+    with pytest.raises(DeviceError, match=r"cuda:0.*\.to\('cpu'\)"):
+        onnx.export_onnx(tmp_path / "net.onnx", there)
+    x = Tensor([2.0], device="cuda", requires_grad=True)
+    draw.graph((x * 3 + 1).tanh().sum())
+    assert mg.hvp((x**3).sum(), x, [1.0]).tolist() == [12.0] and mg.hvp((x**3).sum(), x, np.ones(1)).device == "cuda:0"
+    found = []
+    for net in (there, here):
+        sequence, start = Tensor(normal(9, 2, 3), device=net.weight_ih_l0.device), [None, None]
+        start = tuple(Tensor(np.zeros((1, 2, 4), "float32"), device=sequence.device) for _ in range(2))
+        output, _ = checkpointed(net, sequence, start)
+        (output * output).sum().backward()
+        for _, output, _ in truncated(net, sequence, 3, 3, start):
+            (output * output).sum().backward()
+        found.append([Tensor(p.grad, device="cpu").data for p in net.parameters()])
+    for a, b in zip(*found, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
 def test_pickled_leaves_stay_numbers(gpu):
     x = Tensor(normal(3), device="cuda", requires_grad=True)
     y = pickle.loads(pickle.dumps(x))
