@@ -23,16 +23,17 @@ from minigrad.recurrent.spec import CELLS, CellSpec
 
 CHUNK = 512  # numbers of a vector that are staged in shared memory at a time
 ROWS = 4  # as in persistent.cu
+LOOP = 30_000  # cycles of the GPU that a step of on_cupy's loop takes at least, most of them waiting for Python
 
 
 class Plan(NamedTuple):
-    """How a net is laid out: blocks are (columns, groups), each of `units` units and `own` tiles of sequences."""
+    """How a net is laid out: `columns` x `groups` blocks, each with `units` units and `own` tiles of sequences."""
 
     units: int
     columns: int
     groups: int
     own: int
-    sequences: int
+    sequences: int  # of a tile
     lanes: int
     parts: int
     chunk: int
@@ -42,49 +43,52 @@ class Plan(NamedTuple):
     cycles: int  # of a step, a rough estimate
 
 
-def ceil_div(a: int, b: int) -> int:
-    """Return a / b, rounded up."""
-    return -(-a // b)
-
-
 @functools.cache
 def plan(B: int, H: int, rows: int, width: int, itemsize: int, processors: int, capacity: int) -> Plan | None:
-    """Return the layout that should be fastest, or None where none fits.
+    """Return the layout that should be fastest, or None where none fits, or none is worth it.
 
     A unit has `rows` vectors of `width` numbers: forward its gates' rows of R, backward its column. There are
     `processors` multiprocessors, one block on each, with `capacity` bytes of shared memory.
     """
-    layouts = product(range(1, min(H, processors) + 1), (1, 2, 4, 8, 16))
-    fitting = (layout(B, H, rows, width, itemsize, processors, *wanted) for wanted in layouts)
-    return min((p for p in fitting if p and p.shared <= capacity), key=lambda p: p.cycles, default=None)
+    choices = product(range(1, min(H, processors) + 1), (1, 2, 4, 8, 16))
+    layouts = (layout(B, H, rows, width, itemsize, processors, *choice) for choice in choices)
+    fitting = [p for p in layouts if p and p.shared <= capacity and p.cycles < LOOP]
+    return min(fitting, key=lambda p: p.cycles, default=None)
 
 
-def layout(B: int, H: int, rows: int, width: int, itemsize: int, processors: int, columns: int, sequences: int):  # noqa: ANN201
-    """Return the Plan with so many columns of blocks and sequences a tile; None where a block has too few threads."""
-    units, limit, tiles = ceil_div(H, columns), 256 if sequences * itemsize > 32 else 512, ceil_div(B, sequences)
-    lone, of_units = columns == 1, ceil_div(rows * units, ROWS)  # groups of threads, by the rows they share
-    if ceil_div(H, units) != columns or max(of_units, units) * sequences > limit or sequences * itemsize > 64:
+def layout(
+    B: int, H: int, rows: int, width: int, itemsize: int, processors: int, columns: int, sequences: int
+) -> Plan | None:
+    """Return the Plan with so many columns of blocks and sequences a tile; None where that cannot be."""
+    units, alone = ceil_div(H, columns), columns == 1  # a block alone with its sequences waits for no other
+    tiles, most = ceil_div(B, sequences), 256 if sequences * itemsize > 32 else 512  # threads, as in persistent.cu
+    sharing = ceil_div(rows * units, ROWS)  # groups of threads, of which each shares ROWS rows
+    impossible = ceil_div(H, units) != columns or max(sharing, units) * sequences > most
+    if impossible or sequences >= 2 * B or sequences * itemsize > 64:
         return None
-    threads_a_sum = sequences
-    while 2 * threads_a_sum * of_units <= limit and 4 * threads_a_sum < width:
-        threads_a_sum *= 2
-    lanes = min(32, threads_a_sum)
-    parts = threads_a_sum // lanes
-    threads = 32 * ceil_div(max(of_units * threads_a_sum, units * sequences), 32)
-    groups = tiles if lone else min(tiles, processors // columns)
-    own = ceil_div(tiles, groups)
-    chunk = width if lone else min(width, CHUNK)
+    group = sequences  # threads of a group: as many as there is work for
+    while 2 * group * sharing <= most and 4 * group < width:
+        group *= 2
+    lanes = min(32, group)
+    parts, threads = group // lanes, 32 * ceil_div(max(sharing * group, units * sequences), 32)
+    groups = tiles if alone else min(tiles, processors // columns)
+    own, chunk = ceil_div(tiles, groups), width if alone else min(width, CHUNK)
     stride = width + (lanes - width) % 32  # neighbouring groups then read different banks
-    room = rows * units * stride + sequences * chunk + parts * sequences * (rows * units | 1) + 2 * own * threads
-    # Of a turn: reads of shared memory, 32 words a cycle, or the wait for each in turn; reads of L2, 8 words a cycle.
+    shared = rows * units * stride + sequences * chunk + parts * sequences * (rows * units | 1) + 2 * own * threads
+
+    # Shared memory gives 32 words a cycle, L2 8; a warp shuffles a word a cycle; a read after a read waits.
     words = itemsize // 4
-    multiply = max(of_units * width * (ROWS + sequences) * words // 32, ceil_div(width, threads_a_sum) * 40)
-    fetch = 0 if lone else 600 + sequences * width * words // 8
-    turns = ceil_div(tiles, processors) if lone else own
-    cycles = turns * (400 + multiply + fetch) + (0 if lone else 1500)
-    return Plan(
-        units, columns, groups, own, sequences, lanes, parts, chunk, stride, threads, room * itemsize, cycles
-    )  # fmt: skip
+    reads = max(sharing * width * (ROWS + sequences) * words // 32, ceil_div(width, group) * 40)
+    shuffles = ceil_div(threads, 32) * ROWS * words * (sequences - 1 + (lanes // sequences).bit_length() - 1)
+    fetch, meet = (0, 0) if alone else (600 + sequences * width * words // 8, 1000 + 4 * columns)
+    turns = ceil_div(tiles, processors) if alone else own
+    cycles = meet + turns * (400 + reads + shuffles + fetch)
+    return Plan(units, columns, groups, own, sequences, lanes, parts, chunk, stride, threads, shared * itemsize, cycles)
+
+
+def ceil_div(a: int, b: int) -> int:
+    """Return a / b, rounded up."""
+    return -(-a // b)
 
 
 # --- cells, as the compiler is told of them --------------------------------------------------------------------------
