@@ -213,7 +213,7 @@ def main(arguments: list[str]) -> None:
     given = parser.parse_args(arguments)
     path = given.results / "gpu.json"
     if not given.table:
-        machine = describe_machine(*PACKAGES) | device()
+        machine = describe_machine(*PACKAGES) | device() | {"load before": round(os.getloadavg()[0], 1)}
         result = {"command": "python -m benchmarks gpu", "machine": machine, "settings": SETTINGS, "rows": []}
         for size in SIZES:
             print(f"B, T, I, H = {', '.join(map(str, size))}", file=sys.stderr, flush=True)
@@ -241,7 +241,7 @@ def described(result: dict) -> str:
     gpu = "no GPU" if machine["gpu"] == "none" else f"{machine['gpu']} (driver {machine['driver']})"
     versions = ", ".join(f"{name} {machine[name]}" for name in ("python", *PACKAGES) if name in machine)
     cores = f"{machine['cores']} cores of {machine['processor']}"
-    return f"`{result['command']}`, {machine['date']}: {gpu}; {cores}; {versions}."
+    return f"`{result['command']}`, {machine['date']}: {gpu}; {cores} (load {machine['load before']}); {versions}."
 
 
 def cells_of(row: dict, call: str) -> list[str]:

@@ -72,6 +72,7 @@ def test_the_table_says_what_is_stored():
         "date": "2026-01-02",
         "cores": 8,
         "processor": "x",
+        "load before": 0.5,
         "cupy-cuda13x": "14.2",
     }
     rows = [
@@ -81,7 +82,7 @@ def test_the_table_says_what_is_stored():
         row(gpu.SIZES[3], fused_step=2, cuDNN=10),
     ]
     text = gpu.table({"command": "c", "machine": machine, "rows": rows})
-    assert text.startswith("`c`, 2026-01-02: H100 (driver 580); 8 cores of x; cupy-cuda13x 14.2.")
+    assert text.startswith("`c`, 2026-01-02: H100 (driver 580); 8 cores of x (load 0.5); cupy-cuda13x 14.2.")
     cells = "| 4.00 [2.00, 4.00] | 1.00 [0.500, 1.00] | 2.00 [1.00, 2.00] | not run | 8.00 [4.00, 8.00] | 2.00 | 0.50 |"
     assert f"| 1, 200, 8, 16 | forward | not run {cells}" in text
     assert "Not run: composed, scan (JAX), persistent at 32, 100, 64, 128 and 128, 200, 512, 1024, CPU at" in text
@@ -94,3 +95,8 @@ def test_a_burst_is_timed_and_divided():
     seconds = gpu.timed(lambda call, n: asked.append(n) or 0.03 * n, None, 0.3)
     assert seconds == pytest.approx(0.03) and asked[-1] == 10 and asked[:3] == [1, 2, 4]
     assert np.isfinite(seconds)
+
+
+def test_the_table_of_the_notes_is_the_stored_one():
+    table = gpu.table(json.loads((workers.RESULTS / "gpu.json").read_text("utf8")))
+    assert table in (workers.ROOT / "benchmarks/NOTES.md").read_text("utf8"), "copy the last table into NOTES.md"
