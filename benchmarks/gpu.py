@@ -67,7 +67,7 @@ def minigrad(kernels: str, *size: int) -> tuple:
     B, _, _, H = size
     ways = (4, H), (1, 4 * H)  # forward a unit has four rows of R, backward a column of all
     if cuda.persistent and not all(persistent.plan(B, H, *way, 4, *persistent.limits(0)) for way in ways):
-        sys.exit("R does not fit the chip, so fused steps run in its place")
+        sys.exit("fused steps run in its place: R does not fit the chip, or not in a layout that promises to be faster")
     start, end = cupy.cuda.Event(), cupy.cuda.Event()
 
     def elapsed(call: Callable, n: int) -> float:
@@ -182,9 +182,10 @@ def write_expected(*rest: str) -> None:
 
 
 def device() -> dict[str, str]:
-    """Return the first GPU and its driver, by NVIDIA's own tool; "none" where that finds none."""
+    """Return the GPU in use and its driver, by NVIDIA's own tool; "none" where that finds none."""
     asked = {"gpu": "name", "driver": "driver_version", "memory": "memory.total", "power limit": "power.limit"}
-    command = ["nvidia-smi", f"--query-gpu={','.join(asked.values())}", "--format=csv,noheader", "--id=0"]
+    command = ["nvidia-smi", f"--query-gpu={','.join(asked.values())}", "--format=csv,noheader"]
+    command.append(f"--id={os.environ.get('CUDA_VISIBLE_DEVICES', '').split(',')[0] or 0}")
     try:
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):

@@ -6,7 +6,6 @@ from collections import Counter
 import numpy as np
 import pytest
 from standin import cupy as standin
-from standin import host
 
 from benchmarks import gpu, workers
 from minigrad import cuda
@@ -15,7 +14,7 @@ from minigrad.nn import rnn as layers
 SIZE = 2, 3, 4, 5
 
 
-@pytest.mark.skipif(host.COMPILER is None, reason="needs a C++ compiler, to run CUDA sources without a GPU")
+@pytest.mark.usefixtures("compiler")
 @pytest.mark.parametrize("engine", ["composed", *gpu.OURS])
 def test_an_engine_on_the_stand_in(monkeypatch, tmp_path, engine):
     for name in ("elman_sequence", "gru_sequence", "lstm_sequence"):  # put back what the composed engine replaces
