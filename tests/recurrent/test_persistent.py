@@ -19,7 +19,6 @@ from test_cuda_kernels import (  # these tests run here, too, by this file's `cu
     operands_of,
     test_an_infinite_cotangent_passes_where_relu_does_and_nowhere_else,  # noqa: F401
     test_nothing_is_shared_and_nothing_given_is_written_into,  # noqa: F401
-    test_only_what_is_needed_is_computed,  # noqa: F401
     test_operands_and_cotangents_with_gaps_between_their_numbers,  # noqa: F401
     test_where_a_sequence_has_ended_states_and_cotangents_pass_as_they_are,  # noqa: F401
     through,

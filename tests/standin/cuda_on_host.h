@@ -214,6 +214,6 @@ template <class T> T __shfl_down_sync(unsigned, T x, unsigned d) { return on_hos
 template <class T> T __ldcg(const T* at) { return *at; }
 template <class T> T __ldg(const T* at) { return *at; }
 template <class T> void __stcg(T* at, T x) { *at = x; }
-template <class T> T atomicAdd(T* at, std::type_identity_t<T> x) { T was = *at; *at = was + x; on_host::moved = true; return was; }
-template <class T> T atomicExch(T* at, std::type_identity_t<T> x) { T was = *at; *at = x; on_host::moved = true; return was; }
+template <class T> T atomicAdd(T* at, std::common_type_t<T> x) { T was = *at; *at = was + x; on_host::moved = true; return was; }
+template <class T> T atomicExch(T* at, std::common_type_t<T> x) { T was = *at; *at = x; on_host::moved = true; return was; }
 inline float __int_as_float(int x) { float y; std::memcpy(&y, &x, 4); return y; }

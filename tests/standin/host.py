@@ -32,7 +32,7 @@ def translated(code):
 def compiled(code, options, order):
     """Return the shared library of a source; kept on disk between runs, by a digest of all that goes into it."""
     given = [o for o in options if o.startswith(("-D", "-I"))]  # the others are NVRTC's own
-    command = [COMPILER, "-std=c++20", "-O1", "-fPIC", "-shared", "-w", f"-DORDER={order}", *given]
+    command = [COMPILER, "-std=c++17", "-O1", "-fPIC", "-shared", "-w", f"-DORDER={order}", *given]
     text = translated(code)
     digest = hashlib.sha256("\0".join([*command, text, (HERE / "cuda_on_host.h").read_text()]).encode()).hexdigest()
     folder = Path(tempfile.gettempdir()) / f"minigrad-cuda-on-host-{os.getuid()}"

@@ -5,17 +5,17 @@
 //
 //   block (x, y) has `units` hidden units with all their gates, and of the batch the tiles y, y + gridDim.y, ... of
 //   SEQUENCES sequences each. A turn is one step of one tile: read h_(t-1) whole, since every unit feeds every other;
-//   multiply by the part of R; work out the own cells, one a thread; write their h_t; tell the others.
+//   multiply it by the part of R; work out the own cells, one a thread; write their h_t; tell the others.
 //
 // Blocks meet at a counter in global memory, so all must be on the GPU at once: a cooperative launch sees to that. A
 // net that fits one block (gridDim.x = 1) hands h_t on in shared memory and meets nobody.
 //
-// Arrays are those of lstm.cu, elman.cu and gru.cu. persistent_cells.cu stands before this file, with the equations. -D options:
-// SEQUENCES and LANES, powers of two.
+// The equations stand in persistent_cells.cu, which comes before this file; the arrays are those of elman.cu, lstm.cu
+// and gru.cu, a null pointer where a cell has none. Options, powers of two: -DSEQUENCES and -DLANES, not fewer.
 
-const unsigned WARP = 0xffffffff;
-const int THREADS = SEQUENCES * sizeof(real) > 32 ? 256 : 512;  // of a block at most: 65536 registers are shared out
-const int ROWS = 4;  // ROWS x SEQUENCES sums stay in a thread's registers: ROWS + SEQUENCES reads feed as many products
+const unsigned ALL = 0xffffffff;  // lanes of a warp
+const int THREADS = SEQUENCES * sizeof(real) > 32 ? 256 : 512;  // of a block at most: they share 65536 registers
+const int ROWS = 4;  // a thread keeps ROWS x SEQUENCES sums in registers: ROWS + SEQUENCES reads feed as many products
 
 // A block's part of a matrix (rows x width) and the room to multiply it with one vector a sequence, in shared memory.
 struct Part {
@@ -32,7 +32,7 @@ struct Part {
 };
 
 // vectors[s] = x[s], the columns `from` to `from` + n, of `count` sequences; 0 for those beyond the end of the batch.
-// All reads are under way before the first is waited for. __ldcg reads past L1, which has not seen other blocks' writes.
+// All reads are under way before the first is waited for. __ldcg reads past L1, which does not see others' writes.
 __device__ void stage(const Part& my, const real* x, int count, int from, int n) {
   for (int k = threadIdx.x; k < n; k += blockDim.x) {
     real found[SEQUENCES];
@@ -82,13 +82,13 @@ __device__ void multiply(const Part& my, const real* x, int count) {
     const int half = left / 2;
 #pragma unroll
     for (int r = 0; r < ROWS; ++r)
-      if (half == 0) sum[r][0] += __shfl_xor_sync(WARP, sum[r][0], apart);
+      if (half == 0) sum[r][0] += __shfl_xor_sync(ALL, sum[r][0], apart);
       else
 #pragma unroll
         for (int s = 0; s < SEQUENCES / 2; ++s)
           if (s < half) {
             const real keep = upper ? sum[r][s + half] : sum[r][s], give = upper ? sum[r][s] : sum[r][s + half];
-            sum[r][s] = keep + __shfl_xor_sync(WARP, give, apart);
+            sum[r][s] = keep + __shfl_xor_sync(ALL, give, apart);
           }
     left = half ? half : 1;
   }
@@ -118,6 +118,18 @@ __device__ void wait(const unsigned* arrived, unsigned steps) {
   __syncthreads();
 }
 
+// The cell of unit j and of sequence s of a tile, at step t; nothing is read before the first step or after the last.
+__device__ Cell look(int T, int B, int H, int j, int s, int t, int tile, const bool* mask, const real* a) {
+  Cell cell = {t, tile, tile * SEQUENCES + s};
+  cell.mine = s < SEQUENCES && j < H && cell.b < B;
+  if (!cell.mine || t < 0 || t >= T) return cell;
+  const size_t step = size_t(t) * B + cell.b;
+  cell.at = step * H + j;
+  cell.alive = !mask || mask[step];
+  for (int k = 0; k < GATES && a; ++k) cell.a[k] = a[(step * GATES + k) * H + j];
+  return cell;
+}
+
 // hs (T + 1, B, H) begins with h_0. a = W x + b becomes the activations. `also`: c_t of an LSTM, q_t of a GRU.
 extern "C" __global__ void __launch_bounds__(THREADS, 1) persistent_forward(
     int T, int B, int H, int units, int parts, int chunk, int stride, const real* R, const real* extra,
@@ -136,21 +148,13 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) persistent_forward(
   real p[3] = {};
   for (int k = 0; k < EXTRA && extra && j < H; ++k) p[k] = extra[k * H + j];
 
-  auto look = [&](int turn) {
-    Cell cell = {turn / own, int(blockIdx.y + turn % own * gridDim.y)};
-    cell.b = cell.tile * SEQUENCES + s;
-    cell.mine = turn < T * own && s < SEQUENCES && j < H && cell.b < B;
-    if (!cell.mine) return cell;
-    const size_t step = size_t(cell.t) * B + cell.b;
-    cell.at = step * H + j;
-    cell.alive = !mask || mask[step];
-    for (int k = 0; k < GATES; ++k) cell.a[k] = a[(step * GATES + k) * H + j];
-    return cell;
+  auto ahead = [&](int turn) {
+    return look(T, B, H, j, s, turn / own, blockIdx.y + turn % own * gridDim.y, mask, a);
   };
-  Cell next = look(0);
+  Cell next = ahead(0);
   for (int turn = 0; turn < T * own; ++turn) {
     Cell cell = next;
-    next = look(turn + 1);
+    next = ahead(turn + 1);
     real &h = kept[turn % own * 2 * blockDim.x], &c = kept[(turn % own * 2 + 1) * blockDim.x];
     if (cell.t == 0 && cell.mine) {
       h = hs[cell.at];
@@ -176,7 +180,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) persistent_forward(
 }
 
 // da (T, B, GATES H) goes back through R, a column of which is a unit's: dh_(t-1) = R' da_t + `past`, what did not pass
-// through R. `before` and `after` (T, B, H) are what cell_back() reads. dh and dc (B, H): of step T in, of 0 out.
+// through R. `before` and `after` (T, B, H) are what cell_backward() reads. dh and dc (B, H): of step T in, of 0 out.
 extern "C" __global__ void __launch_bounds__(THREADS, 1) persistent_backward(
     int T, int B, int H, int units, int parts, int chunk, int stride, const real* R, const real* extra,
     const bool* mask, const real* a, const real* before, const real* after, const real* g, real* dh, real* dc,
@@ -195,24 +199,18 @@ extern "C" __global__ void __launch_bounds__(THREADS, 1) persistent_backward(
   real p[3] = {};
   for (int k = 0; k < EXTRA && extra && j < H; ++k) p[k] = extra[k * H + j];
 
-  auto look = [&](int turn) {
-    Cell cell = {T - 1 - turn / own, int(blockIdx.y + turn % own * gridDim.y)};
-    cell.b = cell.tile * SEQUENCES + s;
-    cell.mine = s < SEQUENCES && j < H && cell.b < B;
+  auto ahead = [&](int turn) {
+    Cell cell = look(T, B, H, j, s, T - 1 - turn / own, blockIdx.y + turn % own * gridDim.y, mask, a);
     if (!cell.mine || cell.t < 0) return cell;
-    const size_t step = size_t(cell.t) * B + cell.b;
-    cell.at = step * H + j;
-    cell.alive = !mask || mask[step];
-    for (int k = 0; k < GATES && a; ++k) cell.a[k] = a[(step * GATES + k) * H + j];
     cell.before = before ? before[cell.at] : 0;
     cell.after = after[cell.at];
     cell.g = g && cell.alive ? g[cell.at] : 0;
     return cell;
   };
-  Cell next = look(0);
+  Cell next = ahead(0);
   for (int turn = 0; turn < (T + 1) * own; ++turn) {  // the last turns, of t = -1, only finish dh_0
     Cell cell = next;
-    next = look(turn + 1);
+    next = ahead(turn + 1);
     real &past = kept[turn % own * 2 * blockDim.x], &d_c = kept[(turn % own * 2 + 1) * blockDim.x];
     const size_t state = size_t(cell.b) * H + j;
     if (cell.t == T - 1 && cell.mine) {

@@ -12,10 +12,12 @@ struct Cell {
   real before, after, g;
 };
 
-#if defined(FAMILY_ELMAN)  // -DSQUASH=..., a name of common.cu
+#if defined(FAMILY_ELMAN)  // -DSQUASH=..., a number of common.cu
 
 // h_t = f(a + R h_(t-1))
-__device__ void cell_forward(const real* fed, const real*, real* a, real& h, real&) { h = squash(SQUASH, a[0] + fed[0]); }
+__device__ void cell_forward(const real* fed, const real*, real* a, real& h, real&) {
+  h = squash(SQUASH, a[0] + fed[0]);
+}
 
 // `after` is h_t
 __device__ real cell_backward(const Cell& cell, const real*, real dh, real&, real* da, real&) {
@@ -24,7 +26,7 @@ __device__ real cell_backward(const Cell& cell, const real*, real dh, real&, rea
   return 0;                     // all of dh_(t-1) comes through R
 }
 
-#elif defined(FAMILY_LSTM)  // -DAT_I=..., the place of a gate's row, -1 if it is left out; COUPLED, PEEPHOLES; SQUASH_G, _H
+#elif defined(FAMILY_LSTM)  // -DAT_I=..., the place of a gate's row, -1 without it; COUPLED, PEEPHOLES; SQUASH_G, _H
 
 // i, f = sigmoid(a + p c_(t-1)), z = g(a), c_t = f c_(t-1) + i z, o = sigmoid(a + p c_t), h_t = o h(c_t)
 __device__ void cell_forward(const real* fed, const real* p, real* a, real& h, real& c) {
