@@ -3,8 +3,8 @@
 on_cupy.py launches twice a step, and reads R from the GPU's memory each time. Here R stays on the chip: each block of
 threads keeps the rows of some hidden units (backward: their columns) in shared memory for the whole sequence, and the
 blocks meet once a step at a counter in memory. The kernels in cuda/persistent.cu take the place of on_cupy's loops and
-fill the same arrays, so forward and backward, persistent or not, mix freely. Where R does not fit the chip, or several
-LSTM cells share gates, the loops stay.
+fill the same arrays, so forward and backward, persistent or not, mix freely. The loops stay where R does not fit the
+chip, where a large product should be faster, and where several LSTM cells share gates.
 
 Off until cuda.use_persistent_kernels(True). Not measured on a GPU: speed, the estimates of `Plan.cycles`, by which
 plans are chosen, and that parity with NumPy, which the tests find for these sources compiled for the processor, holds
