@@ -182,7 +182,7 @@ MISCONCEPTIONS = [
     ),
     Misconception("15.5", "R transposed", thread(R="R[j * H + u]"), "R is transposed"),
     Misconception("15.5", "in place", thread("before[k] = np.tanh(total)"), "may still need the old numbers"),
-    Misconception("15.5", "adds up in after", thread("after[k] += np.tanh(total)"), "reads from `after`"),
+    Misconception("15.5", "adds up in after", thread("after[k] += np.tanh(total)"), "reads from `after` what"),
     Misconception("15.5", "two axes", thread("after[s, u] = np.tanh(total)"), "Memory is flat"),
     Misconception("15.6", "as they come", add_up("np.arange(len(row))"), "not the same in every order of arrival"),
     Misconception(
