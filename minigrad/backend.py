@@ -122,7 +122,7 @@ def to_device(array: np.ndarray, device: str) -> np.ndarray:
     with cupy.cuda.Device(int(device[5:])):
         if array.ndim == 0 and isinstance(array, np.ndarray):  # a number goes along with the launch that writes it
             return cupy.full((), array.item(), array.dtype)
-        return cupy.asarray(array)
+        return cupy.asarray(array, order="C")  # between GPUs CuPy copies only what has no gaps
 
 
 def beside(data: object, array: np.ndarray) -> np.ndarray:

@@ -46,7 +46,7 @@ extern "C" __global__ void add_runs(
 def add_at(buffer: object, index: object, g: object) -> None:
     """Add g at an index in place, what occurs several times several times; in a fixed order where that was asked for.
 
-    `buffer` is contiguous. Integers in the index lie within their axes.
+    Integers in the index lie within their axes.
     """
     cupy = cuda.loaded()
     if not cuda.deterministic or buffer.dtype.kind != "f":
@@ -54,13 +54,16 @@ def add_at(buffer: object, index: object, g: object) -> None:
         return
     rows = index if not isinstance(index, tuple) else index[0] if len(index) == 1 else None
     if rows is not None:
-        places, width = rows.ravel() % len(buffer), math.prod(buffer.shape[1:])
+        places, width = rows.ravel().astype("int64") % len(buffer), math.prod(buffer.shape[1:])
     else:
         places, width = cupy.arange(buffer.size).reshape(buffer.shape)[index].ravel(), 1
-    order = places.argsort(kind="stable")
-    places, order, g = places[order].astype("int64"), order.astype("int64"), cupy.ascontiguousarray(g)
+    order = places.argsort(kind="stable").astype("int64")
+    total = cupy.ascontiguousarray(buffer)  # buffer itself, or a copy of one whose axes lie in another order
+    g = cupy.ascontiguousarray(g, buffer.dtype)
     add_runs = kernel(ADD_RUNS, "add_runs", buffer.dtype)
-    launch(add_runs, places.size * width, places.size, width, places, order, g, buffer)
+    launch(add_runs, places.size * width, places.size, width, places[order], order, g, total)
+    if not buffer.flags.c_contiguous:
+        buffer[...] = total
 
 
 class Symbol:
@@ -102,7 +105,7 @@ def update_source(rule: Callable, arrays: int) -> str:
 def update(rule: Callable, arrays: list, numbers: list) -> list:
     """Return rule(*arrays, *numbers) as new arrays, in one launch."""
     cupy = cuda.loaded()
-    arrays = [cupy.ascontiguousarray(x) for x in arrays]
+    arrays = [x if x.flags.c_contiguous else cupy.ascontiguousarray(x) for x in arrays]  # which gives 0-d an axis
     dtype = arrays[0].dtype
     code = update_source(rule, len(arrays))
     new = [cupy.empty_like(arrays[0]) for _ in range(code.count("real* out"))]

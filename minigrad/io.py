@@ -15,7 +15,7 @@ from types import ModuleType
 
 import numpy as np
 
-from minigrad.backend import to_device
+from minigrad.backend import is_array, to_device
 from minigrad.errors import DTypeError, MinigradError, ShapeError
 from minigrad.graph import Node
 from minigrad.nn import Module
@@ -148,7 +148,7 @@ def check(mine: Mapping[str, object], found: Mapping[str, np.ndarray]) -> None:
         x, y = mine[name], found[name]
         if np.shape(x) != y.shape:
             faults.append(f"{name} has shape {y.shape}, not {np.shape(x)}")
-        elif isinstance(x, np.ndarray) and x.dtype.name != y.dtype.name:  # a setting may be any kind of number
+        elif is_array(x) and x.dtype.name != y.dtype.name:  # a setting may be any kind of number
             faults.append(f"{name} is {y.dtype}, not {x.dtype}")
     if faults:
         raise ShapeError("; ".join(sorted(faults)))

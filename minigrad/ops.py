@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from minigrad import compiled, cuda, cuda_kernels
-from minigrad.backend import SCALARS, as_array, beside, device_of, is_array, namespace, to_device, together
+from minigrad.backend import SCALARS, as_array, beside, device_of, is_array, namespace, to_device, together, use
 from minigrad.errors import DTypeError, GraphError, OutOfRangeError, ShapeError
 from minigrad.graph import Node, Part
 from minigrad.op import elementwise, op
@@ -80,7 +80,10 @@ def minimum(a, b):
 )
 def where(condition, a, b):
     """Return a where the condition holds and b elsewhere, broadcast."""
-    return namespace(condition, a, b).where(condition, a, b)
+    numbers = namespace(condition, a, b)
+    if numbers is not SCALARS and isinstance(condition, float | int):
+        condition = numbers.full((), condition, bool)  # CuPy takes an array alone
+    return numbers.where(condition, a, b)
 
 
 # --- comparisons: elementwise, no gradient ---------------------------------------------------------------------------
@@ -389,16 +392,20 @@ def flip(x, *, axis=None):
     return namespace(x).flip(x, axis)
 
 
+def pairs(pad_width, ndim):
+    """Return (before, after) for each axis: what NumPy makes of all forms of `pad_width`, CuPy only of some."""
+    return np.broadcast_to(pad_width, (ndim, 2)).tolist()
+
+
 def inner(shape, pad_width):
     """Return the index of the original inside its padded copy."""
-    before = np.broadcast_to(pad_width, (len(shape), 2))[:, 0].tolist()
-    return tuple(slice(start, start + n) for start, n in zip(before, shape, strict=True))
+    return tuple(slice(before, before + n) for (before, _), n in zip(pairs(pad_width, len(shape)), shape, strict=True))
 
 
 @op(lambda g, y, x, *, pad_width, constant_values: getitem(g, index=inner(x.shape, pad_width)))
 def pad(x, *, pad_width, constant_values=0):
     """Return x with constants around it; `pad_width` is n, (before, after), or such a pair for every axis."""
-    return namespace(x).pad(x, pad_width, constant_values=constant_values)
+    return namespace(x).pad(x, pairs(pad_width, x.ndim) if x.ndim else pad_width, constant_values=constant_values)
 
 
 @op(lambda g, y, x, *, dtype: astype(g, dtype=x.dtype))
@@ -415,7 +422,9 @@ def array_of(x):
 @op(lambda g, y, x, *, device: to(g, device=device_of(array_of(x))))
 def to(x, *, device):
     """Return x on another device, by its full name; the cotangent goes back to where x is."""
-    return to_device(x, device)
+    y = to_device(x, device)
+    use(device)  # where the result, or the cotangent, is now, there it is gone on with
+    return y
 
 
 def swap(x):
@@ -517,7 +526,7 @@ def within(name, x, indices, size, lowest=0):
 def gpu_index(x, entries):
     """Return an index, entry by entry, as an array x of a GPU takes it: arrays there, integers within their axes."""
     found, axis = [], 0
-    taken = [0 if i is None else i.ndim if is_mask(i) else int(i is not ...) for i in entries]
+    taken = [0 if i is None else np.ndim(i) if is_mask(i) else int(i is not ...) for i in entries]
     for i, n in zip(entries, taken, strict=True):
         if is_mask(i) or axis >= x.ndim:  # with too many indices: CuPy says so
             i = beside(i, x) if is_array(i) else i

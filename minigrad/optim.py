@@ -263,6 +263,7 @@ def clip_grad_norm_(params: Iterable[Node] | Node, max_norm: float) -> float:
         raise NonFiniteError(f"clip_grad_norm_: the norm of the gradients is {norm}; clipping cannot mend that")
     if norm > max_norm:
         for p in params:
+            use(device_of(p.grad))
             p.grad = p.own(p.grad * float(max_norm / norm), True)
     return norm
 
@@ -279,4 +280,5 @@ def clip_grad_value_(params: Iterable[Node] | Node, clip_value: float) -> None:
         if np.isnan(to_device(p.grad, "cpu")).any():
             raise NonFiniteError(f"clip_grad_value_: a gradient of shape {np.shape(p.grad)} holds a NaN")
     for p in params:
+        use(device_of(p.grad))
         p.grad = p.own(clip(p.grad, min=-float(clip_value), max=float(clip_value)), True)

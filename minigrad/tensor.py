@@ -102,6 +102,7 @@ class Tensor(Operand):
                     f"backward: a root of shape {self.shape} needs a seed, the cotangent of the same shape; "
                     "or reduce it to one number first (.sum(), .mean())"
                 )
+            backend.use(self.device)
             return backend.namespace(self.data).ones_like(self.data)
         if isinstance(seed, Tensor):
             backend.together("backward", [self.data, seed.data])

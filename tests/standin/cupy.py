@@ -24,6 +24,7 @@ from standin import host
 
 __version__ = "14.0.0 (stand-in)"
 DEVICES = 2
+FLAGS = "c_contiguous", "f_contiguous", "owndata"  # all there are in CuPy
 counts = collections.Counter()
 order = 1  # of the threads in a launch: 1 or -1
 _current = [0]
@@ -37,10 +38,10 @@ class CUDARuntimeError(RuntimeError):
 class Device:
     """A GPU by number, without one the current; as a context, what is current within."""
 
+    __hash__ = None
+
     def __init__(self, device=None):
-        self.id = _current[-1] if device is None else int(device)
-        if not 0 <= self.id < DEVICES:
-            raise CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
+        self.id = _current[-1] if device is None else int(device)  # not checked before `use`
 
     attributes = types.MappingProxyType(
         {"MultiProcessorCount": 8, "MaxSharedMemoryPerBlockOptin": 232448, "MaxThreadsPerBlock": 1024}
@@ -48,14 +49,17 @@ class Device:
     compute_capability = "90"
 
     def use(self):
+        if not 0 <= self.id < DEVICES:
+            raise CUDARuntimeError("cudaErrorInvalidDevice: invalid device ordinal")
         _current[-1] = self.id
+        return self
 
     def synchronize(self):
         pass
 
     def __enter__(self):
-        _current.append(self.id)
-        return self
+        _current.append(_current[-1])
+        return self.use()
 
     def __exit__(self, *_):
         _current.pop()
@@ -64,10 +68,7 @@ class Device:
         return self.id
 
     def __eq__(self, other):
-        return self.id == int(other)
-
-    def __hash__(self):
-        return self.id
+        return isinstance(other, Device) and self.id == other.id
 
 
 def _raw(x):
@@ -103,8 +104,11 @@ def _let_go(nbytes):
     _used[0] -= nbytes
 
 
-def _launched(function, kind="launch"):
+def _launched(function, kind="launch", keywords="out dtype"):
+    """Return NumPy's function, with those of its keywords that CuPy has and minigrad uses."""
+
     def call(*args, **kwargs):
+        _check_keywords(call, kwargs)
         counts[kind] += 1
         with np.errstate(all="ignore"):  # a GPU does not warn
             found = function(
@@ -112,8 +116,13 @@ def _launched(function, kind="launch"):
             )
         return kwargs["out"] if kwargs.get("out") is not None else _wrapped(found)
 
-    call.__name__ = function.__name__
+    call.__name__, call.numpy, call.keywords = function.__name__, function, keywords.split()
     return call
+
+
+def _check_keywords(function, given):
+    if not given.keys() <= set(function.keywords):
+        raise TypeError(f"stand-in: {function.__name__} has the keywords {function.keywords}, not {sorted(given)}")
 
 
 def _out(kwargs):
@@ -125,12 +134,13 @@ def _wrapped(found):
 
 
 def _free(function):
-    """A function that launches nothing: it makes a view."""
+    """Return a function of NumPy that launches nothing: it makes a view."""
 
     def call(*args, **kwargs):
-        return _wrapped(function(*map(_deep, args), **{key: _deep(x) for key, x in kwargs.items()}))
+        _check_keywords(call, kwargs)
+        return _wrapped(function(*map(_deep, args), **kwargs))
 
-    call.__name__ = function.__name__
+    call.__name__, call.numpy, call.keywords = function.__name__, function, ["axis"]
     return call
 
 
@@ -146,7 +156,7 @@ class ndarray:
     nbytes = property(lambda self: self._host.nbytes)
     itemsize = property(lambda self: self._host.itemsize)
     strides = property(lambda self: self._host.strides)
-    flags = property(lambda self: self._host.flags)
+    flags = property(lambda self: types.SimpleNamespace(**{k: getattr(self._host.flags, k) for k in FLAGS}))
     data = property(lambda self: types.SimpleNamespace(ptr=self._host.ctypes.data))
     T = property(lambda self: _new(_raw(self).T))
 
@@ -206,7 +216,10 @@ class ndarray:
 
     def copy(self, order="C"):
         counts["launch"] += 1
-        return _new(self._host.copy(order))  # to the current device, wherever it was
+        found = _new(self._host.copy(order))  # to the current device, wherever it was
+        if found.device != self.device and not (found.flags.c_contiguous or found.flags.f_contiguous):
+            raise NotImplementedError("CuPy cannot copy non-contiguous array between devices.")
+        return found
 
     def fill(self, value):
         counts["launch"] += 1
@@ -221,7 +234,7 @@ class ndarray:
     __copy__ = copy
 
     def __reduce__(self):
-        return asarray, (self.get(),)
+        return array, (self.get(order="A"),)
 
 
 def _index(x, index):
@@ -252,7 +265,9 @@ def _operator(name):
         if not isinstance(other, ndarray | bool | int | float):
             if isinstance(other, np.ndarray | np.generic | list | tuple):
                 raise TypeError(f"Unsupported type {type(other)}")
-            return NotImplemented
+            if inplace:
+                raise TypeError(f"Unsupported type {type(other)}")
+            return NotImplemented  # CuPy asks NumPy, and that asks `other`, which comes to the same
         counts["gemm" if "matmul" in name else "launch"] += 1
         with np.errstate(all="ignore"):
             found = function(_raw(self), _raw(other))
@@ -281,24 +296,49 @@ for _name in "eq ne lt le gt ge".split():
     setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
 for _name in "neg pos abs invert".split():
     setattr(ndarray, f"__{_name}__", _launched(getattr(operator, f"__{_name}__")))
-for _name in "sum mean std var max min argmax argmin cumsum clip any all argsort round prod repeat nonzero".split():
-    setattr(ndarray, _name, _launched(getattr(np.ndarray, _name)))
-for _name in "transpose swapaxes squeeze ravel view diagonal".split():
+for _name, _keywords in {
+    "sum mean std": "axis dtype out keepdims", "max min any all": "axis out keepdims", "argmax": "axis out keepdims",
+    "cumsum": "axis dtype out", "clip": "out", "argsort": "axis kind",
+}.items():  # fmt: skip
+    for _one in _name.split():
+        setattr(ndarray, _one, _launched(getattr(np.ndarray, _one), keywords=_keywords))
+for _name in "transpose swapaxes squeeze ravel".split():
     setattr(ndarray, _name, _free(getattr(np.ndarray, _name)))
-ndarray.flatten = _launched(np.ndarray.flatten)
 
 # --- functions of the module (they hide the built-in ones of the same names from here on) ----------------------------
 
 _this = sys.modules[__name__]
-for _name in (
-    "exp log log1p expm1 sqrt square tanh sin cos sign abs absolute maximum minimum where isnan isfinite any all sum "
-    "mean concatenate stack flip pad zeros ones empty full arange zeros_like ones_like empty_like full_like "
-    "copyto multiply subtract divide negative reciprocal argsort flatnonzero clip einsum cumsum diff"
-).split():
-    setattr(_this, _name, _launched(getattr(np, _name)))
-for _name in "moveaxis expand_dims broadcast_to split squeeze reshape transpose swapaxes shape".split():
-    setattr(_this, _name, _free(getattr(np, _name)) if _name != "shape" else lambda a: a.shape)
-matmul, dot = _launched(np.matmul, "gemm"), _launched(np.dot, "gemm")
+for _name, _keywords in {
+    "exp log log1p expm1 sqrt square tanh sin cos sign abs maximum minimum isnan isfinite multiply": "out dtype",
+    "zeros ones empty zeros_like ones_like empty_like full arange": "dtype",
+    "concatenate stack": "axis out dtype", "pad": "constant_values", "where flip": "",
+}.items():  # fmt: skip
+    for _one in _name.split():
+        setattr(_this, _one, _launched(getattr(np, _one), keywords=_keywords))
+for _name in "moveaxis expand_dims broadcast_to split".split():
+    setattr(_this, _name, _free(getattr(np, _name)))
+matmul, dot = _launched(np.matmul, "gemm", "out"), _launched(np.dot, "gemm", "out")
+_where, _pad = where, pad  # noqa: F821
+
+
+def shape(a):
+    return a.shape
+
+
+def where(condition, x=None, y=None):
+    return _where(condition.astype("?", copy=False), x, y)
+
+
+def pad(array, pad_width, mode="constant", **kwargs):
+    if not isinstance(pad_width, int):  # CuPy's own way from the forms of pad_width to pairs
+        pad_width = np.asarray(pad_width)
+        if pad_width.dtype.kind != "i":
+            raise TypeError("`pad_width` must be of integral type.")
+        if pad_width.size > 2 or pad_width.shape == (2, 1):
+            pad_width = pad_width.reshape(array.ndim, 2)
+        pad_width = pad_width.tolist()
+    counts["launch"] += 1
+    return _new(np.pad(_raw(array), pad_width, mode, **kwargs))
 
 
 class _Add:
@@ -319,7 +359,9 @@ add = _Add()
 def array(obj, dtype=None, copy=True, order="K", subok=False, ndmin=0, *, blocking=False):
     """Return an array of the current device, from the host or from another."""
     if isinstance(obj, ndarray):
-        if obj.device.id == _current[-1] and not copy and dtype in (None, obj.dtype):
+        if obj.device.id != _current[-1]:
+            return obj.copy(order or "K").astype(dtype or obj.dtype, copy=False)
+        if not copy and dtype in (None, obj.dtype) and (order != "C" or obj.flags.c_contiguous):
             return obj
         counts["launch"] += 1
         return _new(np.array(obj._host, dtype, order=order))
@@ -332,7 +374,10 @@ def asarray(a, dtype=None, order=None, *, copy=None, blocking=False):
 
 
 def ascontiguousarray(a, dtype=None):
-    return a if a.flags.c_contiguous and dtype in (None, a.dtype) else _new(np.ascontiguousarray(_raw(a), dtype))
+    if a.flags.c_contiguous and dtype in (None, a.dtype):
+        return a if a.ndim else a.ravel()  # as in NumPy, with one axis at least
+    counts["launch"] += 1
+    return _new(np.ascontiguousarray(_raw(a), dtype))
 
 
 def asnumpy(a, stream=None, order="C", out=None, *, blocking=True):
@@ -352,6 +397,7 @@ class RawKernel:
 
     def __call__(self, grid, block, args, *, shared_mem=0):
         counts["kernel"] += 1
+        grid = tuple(max(1, n) for n in grid)  # as in CuPy: a launch of nothing runs one block
         cooperative, blocks = self._module.cooperative, int(np.prod(grid))
         if shared_mem > self.max_dynamic_shared_size_bytes:
             raise CUDARuntimeError(f"stand-in: {shared_mem} bytes of shared memory, set max_dynamic_shared_size_bytes")
