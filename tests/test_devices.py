@@ -398,3 +398,80 @@ def test_a_model_over_two_gpus(gpu, compiler):
         assert {p.device for p in a.parameters()} == {first} and {p.device for p in b.parameters()} == {second}
     for x, y in zip(*found, strict=True):
         np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_gradients_add_up_where_they_lie(gpu, order):
+    """Whose turn it was last says nothing of where a sweep begins, and where the uses of a node are summed."""
+    w = Tensor(normal(2, 3), device="cuda:0", requires_grad=True)
+    h = w * 2.0
+    uses = (lambda: (h.T.to("cuda:1") * 3.0).sum().to("cuda:0"), lambda: (h * h).sum())
+    first, second = (use() for use in uses[::order])
+    loss = first + second
+    Tensor([0.0], device="cuda:1") + 1.0
+    loss.backward()
+    np.testing.assert_allclose(w.grad.get(), 6 + 8 * normal(2, 3), rtol=1e-6)
+
+
+def test_clipping_leaves_gradients_where_they_are(gpu):
+    a, b = (Tensor([3.0], device=device, requires_grad=True) for device in ("cuda:0", "cuda:1"))
+    for clip in (lambda: optim.clip_grad_norm_([a, b], 1.0), lambda: optim.clip_grad_value_([a, b], 0.1)):
+        for p in (a, b):
+            p.grad = None
+            (p * p).backward()
+        clip()
+        assert [Tensor(p.grad).device for p in (a, b)] == ["cuda:0", "cuda:1"] and a.grad.item() < 1
+
+
+def test_what_lies_in_another_order_goes_to_another_gpu(gpu):
+    x = Tensor(normal(2, 3, 4), device="cuda:0")
+    for view in (x.transpose(1, 0, 2), x[:, ::2], x[:, :, 1]):
+        np.testing.assert_array_equal(view.to("cuda:1").to("cpu").data, view.to("cpu").data)
+
+
+# --- where CuPy differs from NumPy -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_parameter_without_axes_keeps_none(gpu, compiler, name):
+    found = []
+    for device in ("cpu", "cuda"):
+        scale = nn.Parameter(2.0)
+        scale.data = Tensor(scale.data, device=device).data
+        optimizer = OPTIMIZERS[name]([scale])
+        for _ in range(3):
+            optimizer.zero_grad()
+            (scale * scale).backward()
+            optimizer.step()
+        assert scale.shape == ()
+        found.append(scale.item())
+    assert found[0] == pytest.approx(found[1], rel=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int64"])
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_a_fixed_order_whatever_the_order_of_the_axes(gpu, compiler, order, dtype):
+    cuda.use_deterministic_algorithms(True)
+    rows, g = np.array([2, 0, 2, 2, 250], dtype), normal(5, 3)
+    x = Tensor(normal(300, 3), device="cuda", requires_grad=True)
+    x.data = gpu.array(x.data, order=order)
+    x[Tensor(rows, device="cuda")].backward(Tensor(g, device="cuda"))
+    right = np.zeros((300, 3), "float32")
+    np.add.at(right, rows, g)
+    np.testing.assert_allclose(x.grad.get(), right, rtol=1e-6)
+
+
+def test_numbers_as_conditions_and_booleans_as_indices(gpu):
+    for device in ("cpu", "cuda"):
+        x = Tensor(normal(2, 3), device=device)
+        assert mg.where(True, x, 0.0).tolist() == x.tolist() and mg.where(0, x, 1.0).tolist() == [[1.0] * 3] * 2
+        assert x[True].shape == (1, 2, 3) and x[:, None, False].shape == (2, 1, 0, 3)
+
+
+def test_a_checkpoint_of_another_dtype_is_refused(gpu, tmp_path):
+    from minigrad import io
+
+    io.save(tmp_path / "wide.safetensors", nn.Linear(2, 1, dtype="float64"))
+    for device in ("cpu", "cuda"):
+        with pytest.raises(io.CheckpointError, match="is float64, not float32"):
+            io.load(tmp_path / "wide.safetensors", nn.Linear(2, 1).to(device))
