@@ -133,14 +133,14 @@ def _wrapped(found):
     return type(found)(map(_wrapped, found)) if isinstance(found, tuple | list) else _new(found)
 
 
-def _free(function):
+def _free(function, keywords=""):
     """Return a function of NumPy that launches nothing: it makes a view."""
 
     def call(*args, **kwargs):
         _check_keywords(call, kwargs)
         return _wrapped(function(*map(_deep, args), **kwargs))
 
-    call.__name__, call.numpy, call.keywords = function.__name__, function, ["axis"]
+    call.__name__, call.numpy, call.keywords = function.__name__, function, keywords.split()
     return call
 
 
@@ -289,13 +289,13 @@ def _reflected(function):
 
 for _name in "add sub mul truediv floordiv mod pow matmul and or xor".split():
     setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
-    setattr(ndarray, f"__i{_name}__", _operator(f"__i{_name}__"))
-
+    if _name != "matmul":
+        setattr(ndarray, f"__i{_name}__", _operator(f"__i{_name}__"))
     setattr(ndarray, f"__r{_name}__", _reflected(getattr(operator, f"__{_name}__")))
 for _name in "eq ne lt le gt ge".split():
     setattr(ndarray, f"__{_name}__", _operator(f"__{_name}__"))
 for _name in "neg pos abs invert".split():
-    setattr(ndarray, f"__{_name}__", _launched(getattr(operator, f"__{_name}__")))
+    setattr(ndarray, f"__{_name}__", _launched(getattr(operator, f"__{_name}__"), keywords=""))
 for _name, _keywords in {
     "sum mean std": "axis dtype out keepdims", "max min any all": "axis out keepdims", "argmax": "axis out keepdims",
     "cumsum": "axis dtype out", "clip": "out", "argsort": "axis kind",
@@ -303,7 +303,7 @@ for _name, _keywords in {
     for _one in _name.split():
         setattr(ndarray, _one, _launched(getattr(np.ndarray, _one), keywords=_keywords))
 for _name in "transpose swapaxes squeeze ravel".split():
-    setattr(ndarray, _name, _free(getattr(np.ndarray, _name)))
+    setattr(ndarray, _name, _free(getattr(np.ndarray, _name), "axis" if _name == "squeeze" else ""))
 
 # --- functions of the module (they hide the built-in ones of the same names from here on) ----------------------------
 
@@ -316,7 +316,7 @@ for _name, _keywords in {
     for _one in _name.split():
         setattr(_this, _one, _launched(getattr(np, _one), keywords=_keywords))
 for _name in "moveaxis expand_dims broadcast_to split".split():
-    setattr(_this, _name, _free(getattr(np, _name)))
+    setattr(_this, _name, _free(getattr(np, _name), "axis" if _name in ("expand_dims", "split") else ""))
 matmul, dot = _launched(np.matmul, "gemm", "out"), _launched(np.dot, "gemm", "out")
 _where, _pad = where, pad  # noqa: F821
 
@@ -347,10 +347,10 @@ class _Add:
     __call__ = staticmethod(_launched(np.add))
 
     @staticmethod
-    def at(a, slices, value):
-        index, _ = _index(a, slices)
+    def at(a, indices, b=None):
+        index, _ = _index(a, indices)
         counts["launch"] += 1
-        np.add.at(_raw(a), index, _raw(value))
+        np.add.at(_raw(a), index, _raw(b))
 
 
 add = _Add()

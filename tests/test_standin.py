@@ -1,0 +1,67 @@
+"""The stand-in for CuPy promises nothing that CuPy does not have: names and parameters, held to the installed package.
+
+No GPU is needed for that, but CuPy is: where it is not installed these tests are skipped.
+"""
+
+import inspect
+
+import pytest
+from standin import cupy as standin
+
+OURS = {"DEVICES", "FLAGS", "Device", "Event", "counts", "cuda", "host", "installed", "order", "runtime"}  # not CuPy's
+
+
+@pytest.fixture(scope="module")
+def cupy():
+    """The real package; importing it needs no driver."""
+    return pytest.importorskip("cupy", exc_type=ImportError)
+
+
+def offered():
+    """Yield (dotted name, what the stand-in has there) for all that it offers."""
+    places = {
+        "": {name: x for name, x in vars(standin).items() if name not in OURS and not inspect.ismodule(x)},
+        "cuda.": vars(standin.cuda),
+        "cuda.runtime.": vars(standin.runtime),
+    }
+    places["cuda.runtime."] |= {"CUDARuntimeError": places[""].pop("CUDARuntimeError")}
+    classes = {"ndarray.": standin.ndarray, "RawModule.": standin.RawModule, "RawKernel.": standin.RawKernel}
+    classes |= {"cuda.Device.": standin.Device, "cuda.Event.": standin.Event}
+    places |= {place: vars(kind) for place, kind in classes.items()} | {"add.": {"at": standin.add.at}}
+    for place, names in places.items():
+        for name, x in names.items():
+            if not name.startswith("_") or (callable(x) and name.startswith("__") and name != "__init__"):
+                yield place + name, x
+
+
+def parameters(function):
+    """Return the names of a function's parameters; CuPy's compiled ones have them in the docstring's first line."""
+    try:
+        found = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        line = function.__doc__.strip().splitlines()[0].replace("()", "").replace("\\", "")
+        inside = line.partition("(")[2].rpartition(")")[0]
+        found = [part.split("=")[0].split()[-1].lstrip("*") for part in inside.split(",") if part]
+    return [name for name in found if name not in ("self", "/", "")]
+
+
+@pytest.mark.parametrize(("name", "mine"), [pytest.param(*entry, id=entry[0]) for entry in offered()])
+def test_it_is_there_and_takes_the_same(cupy, name, mine):
+    theirs = cupy
+    for part in name.split("."):
+        theirs = getattr(theirs, part)
+    if name in ("ndarray", "cuda.runtime.CUDARuntimeError") or "__" in name or not callable(mine):
+        return
+    if isinstance(theirs, cupy.ufunc):
+        assert set(getattr(mine, "keywords", ())) <= {"out", "dtype"}
+    elif not hasattr(mine, "keywords"):
+        names = parameters(mine)
+        assert names == [p for p in parameters(theirs) if p in names], parameters(theirs)
+    else:
+        assert set(mine.keywords) <= {*parameters(theirs), *(["constant_values"] if name == "pad" else [])}
+        if "." not in name and name != "matmul":  # by position, all but the array itself, as far as minigrad goes
+            try:
+                of_numpy = parameters(mine.numpy)
+            except AttributeError:  # NumPy's own compiled ones have no such line
+                return
+            assert all(a == b for a, b in zip(parameters(theirs)[1:3], of_numpy[1:3], strict=False))
