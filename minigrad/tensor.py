@@ -91,7 +91,9 @@ class Tensor(Operand):
         return part if part.dtype == x.dtype else ops.astype(part, dtype=x.dtype)
 
     def own(self, cotangent: np.ndarray, owned: bool) -> np.ndarray:
-        return cotangent if owned and backend.is_array(cotangent) else backend.as_array(cotangent, self.dtype)
+        if owned and backend.is_array(cotangent):
+            return cotangent
+        return backend.as_array(cotangent) if cuda.holds(cotangent) else np.array(cotangent)
 
     def seed(self, seed: object) -> np.ndarray:
         if not self.requires_grad:
@@ -249,6 +251,8 @@ class Tensor(Operand):
         return ops.matmul(other, self)
 
     def __getitem__(self, index: object) -> "Tensor":
+        if type(index) is int:  # x[t] in a loop over time
+            return ops.getitem(self, index=index)
         entries = index if isinstance(index, tuple) else (index,)
         for i in entries:
             if isinstance(i, Tensor):
