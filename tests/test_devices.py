@@ -413,6 +413,12 @@ def test_gradients_add_up_where_they_lie(gpu, order):
     np.testing.assert_allclose(w.grad.get(), 6 + 8 * normal(2, 3), rtol=1e-6)
 
 
+def test_a_gradient_is_kept_beside_its_leaf(gpu):
+    a, b = (Tensor([3.0], device=device, requires_grad=True) for device in ("cuda:0", "cuda:1"))
+    ((a * 2.0).to("cuda:1") + b).backward()  # the first product is the last that the sweep comes to
+    assert [(p.grad.tolist(), Tensor(p.grad).device) for p in (a, b)] == [([2.0], "cuda:0"), ([1.0], "cuda:1")]
+
+
 def test_clipping_leaves_gradients_where_they_are(gpu):
     a, b = (Tensor([3.0], device=device, requires_grad=True) for device in ("cuda:0", "cuda:1"))
     for clip in (lambda: optim.clip_grad_norm_([a, b], 1.0), lambda: optim.clip_grad_value_([a, b], 0.1)):
