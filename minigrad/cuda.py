@@ -36,8 +36,10 @@ def missing() -> str | None:
         version = runtime.driverGetVersion()  # 0 without a driver
         if version == 0:
             return f"CuPy is installed, but no NVIDIA driver is; `nvidia-smi` must list a GPU ({error})"
-        found, wanted = (f"{v // 1000}.{v % 1000 // 10}" for v in (version, runtime.runtimeGetVersion()))
-        return f"the NVIDIA driver, for CUDA {found}, gives CuPy, made for CUDA {wanted}, no device ({error})"
+        if "cudaErrorNoDevice" not in str(error):
+            found, wanted = (f"{v // 1000}.{v % 1000 // 10}" for v in (version, runtime.runtimeGetVersion()))
+            return f"the NVIDIA driver, for CUDA {found}, gives CuPy, made for CUDA {wanted}, no device ({error})"
+        count = 0
     return None if count else "the NVIDIA driver sees no GPU; look at `nvidia-smi` and at CUDA_VISIBLE_DEVICES"
 
 

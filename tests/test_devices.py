@@ -57,14 +57,19 @@ def test_a_package_that_cannot_be_imported_says_why(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("driver", "count", "words"),
-    [(0, None, "no NVIDIA driver is"), (12040, None, "for CUDA 12.4"), (13000, 0, "sees no GPU")],
+    ("driver", "fault", "words"),
+    [
+        (0, "InsufficientDriver", "no NVIDIA driver is"),
+        (12040, "InsufficientDriver", "for CUDA 12.4"),
+        (13000, "NoDevice", "sees no GPU"),
+        (13000, None, "sees no GPU"),
+    ],
 )
-def test_the_driver_and_the_device_are_asked_too(gpu, monkeypatch, driver, count, words):
+def test_the_driver_and_the_device_are_asked_too(gpu, monkeypatch, driver, fault, words):
     def counted():
-        if count is None:
-            raise gpu.CUDARuntimeError("cudaErrorInsufficientDriver")
-        return count
+        if fault:
+            raise gpu.CUDARuntimeError(f"cudaError{fault}: ...")
+        return 0
 
     monkeypatch.setattr(gpu.runtime, "getDeviceCount", counted)
     monkeypatch.setattr(gpu.runtime, "driverGetVersion", lambda: driver)
