@@ -526,7 +526,7 @@ def within(name, x, indices, size, lowest=0):
 def gpu_index(x, entries):
     """Return an index, entry by entry, as an array x of a GPU takes it: arrays there, integers within their axes."""
     found, axis = [], 0
-    taken = [0 if i is None else np.ndim(i) if is_mask(i) else int(i is not ...) for i in entries]
+    taken = [0 if i is None else getattr(i, "ndim", 0) if is_mask(i) else int(i is not ...) for i in entries]
     for i, n in zip(entries, taken, strict=True):
         if is_mask(i) or axis >= x.ndim:  # with too many indices: CuPy says so
             i = beside(i, x) if is_array(i) else i

@@ -1,6 +1,7 @@
 """Devices: what moves and what does not, what is refused, and how often the host waits; on the stand-in for CuPy."""
 
 import builtins
+import operator
 import pickle
 import sys
 
@@ -477,6 +478,13 @@ def test_numbers_as_conditions_and_booleans_as_indices(gpu):
         x = Tensor(normal(2, 3), device=device)
         assert mg.where(True, x, 0.0).tolist() == x.tolist() and mg.where(0, x, 1.0).tolist() == [[1.0] * 3] * 2
         assert x[True].shape == (1, 2, 3) and x[:, None, False].shape == (2, 1, 0, 3)
+        assert x[x > 0].tolist() == normal(2, 3)[normal(2, 3) > 0].tolist() and x[:, x[0] > 0].shape[0] == 2
+
+
+@pytest.mark.parametrize("name", "add sub mul truediv pow matmul eq ne lt le gt ge".split())
+def test_an_array_beside_a_tensor_leaves_the_operation_to_it(gpu, name):
+    x = Tensor(normal(3), device="cuda")
+    assert type(getattr(operator, name)(x.data, x)) is Tensor
 
 
 def test_a_checkpoint_of_another_dtype_is_refused(gpu, tmp_path):

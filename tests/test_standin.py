@@ -4,9 +4,12 @@ No GPU is needed for that, but CuPy is: where it is not installed these tests ar
 """
 
 import inspect
+import operator
 
 import pytest
 from standin import cupy as standin
+
+from minigrad import Tensor
 
 OURS = {"DEVICES", "FLAGS", "Device", "Event", "counts", "cuda", "host", "installed", "order", "runtime"}  # not CuPy's
 
@@ -43,6 +46,14 @@ def parameters(function):
         inside = line.partition("(")[2].rpartition(")")[0]
         found = [part.split("=")[0].split()[-1].lstrip("*") for part in inside.split(",") if part]
     return [name for name in found if name not in ("self", "/", "")]
+
+
+@pytest.mark.parametrize("name", "add sub mul truediv pow matmul eq ne lt le gt ge".split())
+def test_cupy_leaves_operations_to_the_tensor(cupy, monkeypatch, name):
+    """As the stand-in's operators do; the array need not lie on a GPU for that."""
+    monkeypatch.setattr(Tensor, "__array_ufunc__", lambda self, ufunc, method, *inputs: inputs)
+    array, tensor = cupy.ndarray(_no_init=True), Tensor([1.0])
+    assert getattr(operator, name)(array, tensor) == (array, tensor)
 
 
 @pytest.mark.parametrize(("name", "mine"), [pytest.param(*entry, id=entry[0]) for entry in offered()])
