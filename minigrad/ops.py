@@ -614,6 +614,9 @@ def split_joint(gs, outputs, saved, operands, needs, *, indices_or_sections, axi
 
 @op(joint=split_joint)
 def _split(x, *, indices_or_sections, axis):
+    if np.ndim(indices_or_sections):  # before its beginning CuPy would read beside x
+        n = x.shape[axis]
+        indices_or_sections = [builtins.max(k + n, 0) if k < 0 else k for k in indices_or_sections]
     return tuple(namespace(x).split(x, indices_or_sections, axis)), None
 
 

@@ -473,6 +473,12 @@ def test_a_fixed_order_whatever_the_order_of_the_axes(gpu, compiler, order, dtyp
     np.testing.assert_allclose(x.grad.get(), right, rtol=1e-6)
 
 
+def test_parts_end_where_the_array_does(gpu):
+    for device in ("cpu", "cuda"):
+        x = Tensor(normal(5), device=device)
+        assert [len(part) for part in mg.split(x, [-9, -2, 7])] == [0, 3, 2, 0]
+
+
 def test_numbers_as_conditions_and_booleans_as_indices(gpu):
     for device in ("cpu", "cuda"):
         x = Tensor(normal(2, 3), device=device)

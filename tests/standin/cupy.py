@@ -44,7 +44,7 @@ class Device:
         self.id = _current[-1] if device is None else int(device)  # not checked before `use`
 
     attributes = types.MappingProxyType(
-        {"MultiProcessorCount": 8, "MaxSharedMemoryPerBlockOptin": 232448, "MaxThreadsPerBlock": 1024}
+        {"MultiProcessorCount": 8, "MaxSharedMemoryPerBlockOptin": 232448, "CooperativeLaunch": 1}
     )
     compute_capability = "90"
 
@@ -318,11 +318,17 @@ for _name, _keywords in {
 for _name in "moveaxis expand_dims broadcast_to split".split():
     setattr(_this, _name, _free(getattr(np, _name), "axis" if _name in ("expand_dims", "split") else ""))
 matmul, dot = _launched(np.matmul, "gemm", "out"), _launched(np.dot, "gemm", "out")
-_where, _pad = where, pad  # noqa: F821
+_where, _split = where, split  # noqa: F821
 
 
 def shape(a):
     return a.shape
+
+
+def split(ary, indices_or_sections, axis=0):
+    if np.ndim(indices_or_sections) and min(indices_or_sections, default=0) < -ary.shape[axis]:
+        raise ValueError("stand-in: a position before the beginning, where CuPy reads beside the array")
+    return _split(ary, indices_or_sections, axis)
 
 
 def where(condition, x=None, y=None):

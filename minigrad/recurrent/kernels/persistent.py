@@ -173,7 +173,7 @@ def limits(device: int) -> tuple[int, int]:
     import cupy
 
     gpu = cupy.cuda.Device(device)
-    able = int(gpu.compute_capability) >= 70  # has __nanosleep
+    able = gpu.attributes["CooperativeLaunch"] and int(gpu.compute_capability) >= 70  # which has __nanosleep
     return gpu.attributes["MultiProcessorCount"] * able, gpu.attributes["MaxSharedMemoryPerBlockOptin"]
 
 
