@@ -1,4 +1,4 @@
-"""Every CUDA source compiles for the GPUs of two generations: NVIDIA's compiler needs no GPU.
+"""Every CUDA source compiles for the GPUs of three generations: NVIDIA's compiler needs no GPU.
 
 Without a warning, and without spills: all variables of a thread find room in its registers.
 """
@@ -11,7 +11,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
-ARCHITECTURES = ("sm_80", "sm_90")  # of the A100 and of the H100
+ARCHITECTURES = ("sm_75", "sm_80", "sm_90")  # of the T4, the A100 and the H100
 # What CuPy 14 adds to a module's own options; a warning fails; the assembler says what a thread needs.
 OPTIONS = (
     *("-std=c++17", "-ftz=true", "--device-as-default-execution-space"),
