@@ -92,7 +92,7 @@ def as_result(y: object) -> np.ndarray:
 
 
 def check_device(device: str) -> str:
-    """Return the full name of a device that is there: of "cuda" with its number, the current one's."""
+    """Return the full name of a device that is there: "cuda" is the first GPU, "cuda:0"."""
     if device == "cpu":
         return device
     found = re.fullmatch(r"cuda(?::(\d+))?", device) if isinstance(device, str) else None
@@ -101,7 +101,7 @@ def check_device(device: str) -> str:
     reason = cuda.missing()
     if reason:
         raise DeviceError(f"device {device!r} is not available: {reason}")
-    number = cuda.loaded().cuda.Device().id if found[1] is None else int(found[1])
+    number = int(found[1] or 0)
     if number >= cuda.device_count():
         raise DeviceError(f"device {device!r} is not available: there are {cuda.device_count()}, numbered from cuda:0")
     return f"cuda:{number}"

@@ -49,7 +49,7 @@ def network(tmp_path_factory):
 @pytest.fixture
 def compiler():
     """Skips where nothing compiles C++, which the stand-in for CuPy needs for our kernels; in CI that is a failure."""
-    from standin import host
+    from unrolled.standin import host
 
     if host.COMPILER is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no C++ compiler, to run CUDA sources without a GPU")

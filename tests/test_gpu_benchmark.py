@@ -5,11 +5,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from standin import cupy as standin
 
 from benchmarks import gpu, workers
 from minigrad import cuda
 from minigrad.nn import rnn as layers
+from unrolled.standin import cupy as standin
 
 SIZE = 2, 3, 4, 5
 

@@ -7,9 +7,9 @@ import inspect
 import operator
 
 import pytest
-from standin import cupy as standin
 
 from minigrad import Tensor
+from unrolled.standin import cupy as standin
 
 OURS = {"DEVICES", "FLAGS", "Device", "Event", "counts", "cuda", "host", "installed", "order", "runtime"}  # not CuPy's
 

@@ -315,7 +315,12 @@ def test_the_engine_imports_numpy_alone_and_names_what_it_exports():
 
 def test_every_operation_is_exported():
     table = {name for name, op in registry.items() if op.forward.__module__ == "minigrad.ops"} | COMPOSED
-    assert table - set(minigrad.__all__) == {"astype", "to", "getitem", "scatter"}  # methods, an operator, and its transpose
+    assert table - set(minigrad.__all__) == {
+        "astype",
+        "to",
+        "getitem",
+        "scatter",
+    }  # methods, an operator, its transpose
     assert all(getattr(minigrad, name) is getattr(ops, name) for name in table & set(minigrad.__all__))
 
 

@@ -6,11 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from standin import cupy as standin
-from standin import host
 from test_nvrtc import sources
 
 from minigrad import cuda
+from unrolled.standin import cupy as standin
+from unrolled.standin import host
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recurrent"))  # where cases.py is
 
@@ -61,22 +61,12 @@ def counted(function, found, kind, free=()):
     return call
 
 
-def forget():
-    """Drop what was compiled by another module `cupy`."""
-    for name, module in list(sys.modules.items()):
-        if name.startswith(("minigrad.cuda", "minigrad.recurrent.kernels")):
-            for value in vars(module).values():
-                if getattr(value, "__module__", None) == name and hasattr(value, "cache_clear"):
-                    value.cache_clear()
-
-
 @pytest.fixture(params=["standin", pytest.param("real", marks=pytest.mark.gpu)])
 def gpu(request, monkeypatch):
     """A GPU by the name "cuda"; a real one is skipped where there is none, with what is missing.
 
     What the stand-in compiles must be among the sources that tests/test_nvrtc.py compiles, each option with that code.
     """
-    forget()
     if request.param == "real":
         if cuda.missing():
             pytest.skip(cuda.missing())
@@ -93,7 +83,6 @@ def gpu(request, monkeypatch):
         monkeypatch.setattr(host, "compiled", known)
         with standin.installed() as cupy:
             yield GPU(cupy, real=False)
-    forget()
 
 
 @pytest.fixture(params=["fused-step", "persistent"])

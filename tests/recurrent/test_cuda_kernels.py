@@ -9,12 +9,12 @@ from collections import Counter
 import numpy as np
 import pytest
 from cases import COVERING, SPECS, Case
-from standin import cupy as standin
 
 from minigrad import cuda
 from minigrad.errors import DTypeError
 from minigrad.recurrent.kernels import on_cupy, on_numpy
 from minigrad.recurrent.spec import CellSpec
+from unrolled.standin import cupy as standin
 
 ids = lambda row: "-".join(map(str, row))
 
@@ -23,7 +23,6 @@ ids = lambda row: "-".join(map(str, row))
 def cupy(request, monkeypatch):
     """CuPy, or the stand-in with the threads of a launch in one order or in the other."""
     monkeypatch.setattr(cuda, "persistent", False)
-    on_cupy.kernel.cache_clear()  # what it holds belongs to the module that compiled it
     if request.param == "GPU":
         if cuda.missing():
             pytest.skip(cuda.missing())
@@ -33,7 +32,6 @@ def cupy(request, monkeypatch):
         monkeypatch.setattr(standin, "order", 1 if request.param == "in order" else -1)
         with standin.installed() as module:
             yield module
-    on_cupy.kernel.cache_clear()
 
 
 def operands_of(row):

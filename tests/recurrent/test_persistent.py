@@ -9,7 +9,6 @@ import functools
 import numpy as np
 import pytest
 from cases import COVERING, SPECS
-from standin import cupy as standin
 from test_cuda_kernels import (  # these tests run here, too, by this file's `cupy`
     SOME,
     compare,
@@ -26,20 +25,15 @@ from test_cuda_kernels import (  # these tests run here, too, by this file's `cu
 
 from minigrad import cuda
 from minigrad.recurrent.kernels import on_cupy, on_numpy, persistent
+from unrolled.standin import cupy as standin
 
 ORDERS = {"in order": 1, "in reverse": -1, "late": 2}
 GPU = pytest.param("GPU", marks=pytest.mark.gpu)
 
 
-def forget():
-    for cached in (on_cupy.kernel, persistent.kernel, persistent.limits):
-        cached.cache_clear()  # what it holds belongs to the module `cupy`
-
-
 @pytest.fixture(params=["late", GPU])
 def cupy(request, monkeypatch):
     monkeypatch.setattr(cuda, "persistent", True)
-    forget()
     if request.param == "GPU":
         if cuda.missing():
             pytest.skip(cuda.missing())
@@ -49,7 +43,6 @@ def cupy(request, monkeypatch):
         monkeypatch.setattr(standin, "order", ORDERS[request.param])
         with standin.installed() as module:
             yield module
-    forget()
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ import weakref
 
 import numpy as np
 
-from standin import host
+from unrolled.standin import host
 
 __version__ = "14.0.0 (stand-in)"
 DEVICES = 2
@@ -474,16 +474,27 @@ _pool = types.SimpleNamespace(used_bytes=lambda: _used[0], free_all_blocks=lambd
 get_default_memory_pool = lambda: _pool
 
 
+def _forget():
+    """Have minigrad drop the kernels that another module `cupy` has compiled."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith(("minigrad.cuda", "minigrad.recurrent.kernels")):
+            for value in vars(module).values():
+                if getattr(value, "__module__", None) == name and hasattr(value, "cache_clear"):
+                    value.cache_clear()
+
+
 @contextlib.contextmanager
 def installed():
-    """Have `import cupy` find this module."""
+    """Have `import cupy` find this module, within a block; the real one, where it is, is there again afterwards."""
     before = sys.modules.get("cupy")
     sys.modules["cupy"] = _this
     counts.clear()
     _current[:] = [0]
+    _forget()
     try:
         yield _this
     finally:
+        _forget()
         if before is None:
             del sys.modules["cupy"]
         else:
