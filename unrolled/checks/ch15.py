@@ -45,25 +45,25 @@ def check_2(segments: Callable) -> None:
     warp = np.arange(32)
     shuffled = np.random.default_rng(0).permutation(32)
     cases = (
-        (warp, 4, 0), (warp, 8, 0), (2 * warp, 8, 64), (warp, 4, 64), (2 * warp, 4, 0), (100 * warp, 4, 0),
+        (warp, 4, 0), (warp, 8, 0), (2 * warp, 8, 16), (warp, 4, 16), (2 * warp, 4, 0), (100 * warp, 4, 0),
         (0 * warp, 8, 8), (shuffled, 4, 0), (warp + 10, 2, 100), (np.where(warp < 16, warp, 1000), 4, 256),
     )  # fmt: skip
     for entries, itemsize, start in cases:
         at = start + entries * itemsize
-        right = len(np.unique(at // 128))
+        right = len(np.unique(at // 32))
         mistakes = {
             "Segments are made of bytes: entry n begins n * itemsize bytes after the start of the array.": (
-                len(np.unique((start + entries) // 128))
+                len(np.unique((start + entries) // 32))
             ),
-            "Segments begin at multiples of 128, wherever the array begins: `start` belongs to the address.": (
-                len(np.unique(entries * itemsize // 128))
+            "Segments begin at multiples of 32, wherever the array begins: `start` belongs to the address.": (
+                len(np.unique(entries * itemsize // 32))
             ),
             "Only segments in which something is read count, not all between the first and the last.": (
-                at.max() // 128 - at.min() // 128 + 1
+                at.max() // 32 - at.min() // 32 + 1
             ),
             "Count segments, not entries: neighbours share one.": len(np.unique(entries)),
             "How much is read does not say how far it lies apart: look at the addresses.": (
-                math.ceil(len(entries) * itemsize / 128)
+                math.ceil(len(entries) * itemsize / 32)
             ),
         }
         how = f"entries {entries[0]}, {entries[1]}, {entries[2]}, ..., itemsize {itemsize}, start {start}"

@@ -126,13 +126,13 @@ MISCONCEPTIONS = [
     Misconception("15.1", "directions at once", launches("layers * (1 + 2 * T)"), "Two directions are two programs"),
     Misconception("15.1", "the batch", launches("B * layers * directions * (1 + 2 * T)"), "The batch is in the rows"),
     Misconception("15.1", "three gates", launches("layers * directions * (1 + 6 * T)"), "three blocks of rows"),
-    Misconception("15.2", "entries for bytes", segments("len(np.unique((start + entries) // 128))"), "made of bytes"),
-    Misconception("15.2", "no start", segments("len(np.unique(entries * itemsize // 128))"), "`start` belongs"),
+    Misconception("15.2", "entries for bytes", segments("len(np.unique((start + entries) // 32))"), "made of bytes"),
+    Misconception("15.2", "no start", segments("len(np.unique(entries * itemsize // 32))"), "`start` belongs"),
     Misconception(
         "15.2", "from first to last",
-        segments("np.ptp((start + entries * itemsize) // 128) + 1"), "Only segments in which something is read",
+        segments("np.ptp((start + entries * itemsize) // 32) + 1"), "Only segments in which something is read",
     ),
-    Misconception("15.2", "how much, not where", segments("math.ceil(32 * itemsize / 128)"), "look at the addresses"),
+    Misconception("15.2", "how much, not where", segments("math.ceil(32 * itemsize / 32)"), "look at the addresses"),
     Misconception("15.3", "item in the loop", train(keep="loss.item()", result="losses"), "fetched one by one"),
     Misconception(
         "15.3", "one by one at the end", train(result="[l.item() for l in losses]"), "fetched one by one"
