@@ -45,7 +45,7 @@ def check_2(segments: Callable) -> None:
     warp = np.arange(32)
     shuffled = np.random.default_rng(0).permutation(32)
     cases = (
-        (warp, 4, 0), (warp, 8, 0), (2 * warp, 8, 16), (warp, 4, 16), (2 * warp, 4, 0), (100 * warp, 4, 0),
+        (warp, 8, 0), (warp, 4, 0), (2 * warp, 8, 16), (warp, 4, 16), (2 * warp, 4, 0), (100 * warp, 4, 0),
         (0 * warp, 8, 8), (shuffled, 4, 0), (warp + 10, 2, 100), (np.where(warp < 16, warp, 1000), 4, 256),
     )  # fmt: skip
     for entries, itemsize, start in cases:
@@ -57,6 +57,9 @@ def check_2(segments: Callable) -> None:
             ),
             "Segments begin at multiples of 32, wherever the array begins: `start` belongs to the address.": (
                 len(np.unique(entries * itemsize // 32))
+            ),
+            "A segment has 32 bytes; 128 are what a warp of floats side by side reads in all.": len(
+                np.unique(at // 128)
             ),
             "Only segments in which something is read count, not all between the first and the last.": (
                 at.max() // 32 - at.min() // 32 + 1

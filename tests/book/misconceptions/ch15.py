@@ -132,6 +132,7 @@ MISCONCEPTIONS = [
         "15.2", "from first to last",
         segments("np.ptp((start + entries * itemsize) // 32) + 1"), "Only segments in which something is read",
     ),
+    Misconception("15.2", "128 bytes", segments("len(np.unique((start + entries * itemsize) // 128))"), "has 32 bytes"),
     Misconception("15.2", "how much, not where", segments("math.ceil(32 * itemsize / 32)"), "look at the addresses"),
     Misconception("15.3", "item in the loop", train(keep="loss.item()", result="losses"), "fetched one by one"),
     Misconception(

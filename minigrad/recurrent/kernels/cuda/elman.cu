@@ -4,14 +4,15 @@
 // dh and stays (B, H). mask (T, B) is false where a sequence has ended; a null pointer stands for "everywhere true".
 //
 // Thread k has unit k % H of sequence k / H. Neighbouring threads so read neighbouring addresses, and the hardware
-// fetches the numbers of a whole warp (32 threads) in one or two transactions: coalesced access.
+// fetches the numbers of a whole warp (32 threads) in as few segments of 32 bytes as can be: coalesced access.
 
 // h_t = f(a_t + R h_(t-1)); the product has been left where h_t will be.
 extern "C" __global__ void elman_forward(
-    int t, int B, int H, int f, const bool* mask, const real* a, real* hs, real* y) {
+    int t, int B, int H, int f, const bool* mask, const real* a,
+    real* hs, real* y) {
   const int k = blockIdx.x * blockDim.x + threadIdx.x;
   if (k >= B * H) return;  // the last block is seldom full
-  const size_t step = size_t(t) * B * H, before = step + k, after = before + B * H;
+  const size_t before = size_t(t) * B * H + k, after = before + B * H;
   const bool alive = !mask || mask[t * B + k / H];
   const real h = alive ? squash(f, a[before] + hs[after]) : hs[before];
   hs[after] = h;
