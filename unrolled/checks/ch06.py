@@ -5,9 +5,10 @@ from itertools import product
 
 import numpy as np
 
-from minigrad import Tensor, Value, grad, tanh
+from minigrad import Tensor, Value, grad, nn, sigmoid, tanh
 from minigrad.recurrent.elman import elman
 from unrolled.checks import CheckFailed, check, close, passed
+from unrolled.checks.training import reproduces, watch
 
 
 def _kept(pairs: list, k1: int, way: str = "") -> list:
@@ -364,8 +365,25 @@ def _rtrl(
     return [dw, dr]
 
 
-def check_7(errors: dict) -> None:
-    """Errors of the echo for four windows and eight seeds."""
+def _echo_gradient(window: int, seed: int, pieces: slice, cut: bool = True, carry: bool = True) -> tuple:
+    """The first gradient of exercise 6.7, from some of the pieces."""
+    rng = np.random.default_rng(seed)
+    Q, _ = np.linalg.qr(rng.standard_normal((16, 16)))
+    rnn = nn.RNN(1, 16, rng=rng, dtype="float64")
+    rnn.weight_hh_l0.data = Q
+    readout = nn.Linear(16, 1, rng=rng, dtype="float64")
+    x = rng.integers(0, 2, (24, 16, 1)).astype(float)
+    d = np.concatenate([np.full((3, 16, 1), 0.5), x[:-3]])
+    h, losses = None, []
+    for start in range(0, 24, window):
+        states, h = rnn(Tensor(x[start : start + window]), h if carry else None)
+        losses.append(((sigmoid(readout(states)) - d[start : start + window]) ** 2).mean())
+        h = h.detach() if cut else h
+    return grad(sum(losses[pieces]), [*rnn.parameters(), *readout.parameters()])
+
+
+def check_7(errors: dict, echo_error: Callable) -> None:
+    """One run watched, then the errors of the echo for four windows and eight seeds."""
     check(isinstance(errors, dict) and set(errors) == {1, 3, 4, 24}, "errors must have the keys 1, 3, 4 and 24.")
     for window, of_seeds in errors.items():
         check(np.shape(of_seeds) == (8,), f"errors[{window}] must be a list of eight numbers, one for each seed.")
@@ -373,6 +391,32 @@ def check_7(errors: dict) -> None:
     for window, e in table.items():
         check(np.isfinite(e).all() and (e >= 0).all(), f"The errors in errors[{window}] are not all finite and >= 0.")
         check(len(set(e.tolist())) > 1, f"All runs in errors[{window}] agree exactly: use default_rng(seed).")
+    training, again = watch(echo_error, 4, 0)
+    training.check(
+        200,
+        0.02,
+        305,
+        clip=None,
+        too_many="However many pieces a batch has, it gets one update: join their outputs, or add up their gradients, "
+        "and step when the whole batch has been read.",
+        too_few="An update belongs to one batch; draw 200 of them.",
+    )
+    every = slice(None)
+    training.tell(
+        _echo_gradient(4, 0, every),
+        {
+            "The gradient is not cut: is the state detached between the pieces?": _echo_gradient(
+                4, 0, every, cut=False
+            ),
+            "The state starts anew in every piece: let it, detached, go on into the next piece.": (
+                _echo_gradient(4, 0, every, carry=False)
+            ),
+            "The last piece alone is in the loss; all pieces of the sequence count.": _echo_gradient(4, 0, slice(5, 6)),
+            "The first update is that of the first piece; all pieces count, in one update a batch.": _echo_gradient(
+                4, 0, slice(1)
+            ),
+        },
+    )
     check(
         np.median(table[24]) < 0.03,
         "With 24 steps nothing is cut, and the net should learn the echo. Are all parameters trained, for 200 updates?",
@@ -391,4 +435,5 @@ def check_7(errors: dict) -> None:
         "Chance is 0.25 at the steps whose target is known, and most runs with pieces of 3 end there. Yours lie lower: "
         "were the first three steps, with the target 0.5, averaged in?",
     )
+    reproduces(again, table[4][0], "echo_error(4, 0)", "errors[4][0]")
     passed("6.7")

@@ -6,9 +6,10 @@ from math import comb
 
 import numpy as np
 
-from minigrad import Tensor, grad, tanh
+from minigrad import Tensor, binary_cross_entropy_with_logits, grad, nn, tanh
 from minigrad.errors import ShapeError
 from unrolled.checks import CheckFailed, check, close, passed
+from unrolled.checks.training import reproduces, watch
 
 
 def check_1(count_weights: Callable) -> None:
@@ -307,8 +308,26 @@ def check_6(turns: Callable) -> None:
     passed("7.6")
 
 
-def check_7(errors: dict) -> None:
-    """Errors of four nets on rule 30, eight seeds each."""
+def _rule_gradient(kind: str, seed: int, lower: Callable = tanh, upper: Callable = tanh) -> tuple:
+    """The first gradient of exercise 7.7, with a function of its own in each layer that is not recurrent."""
+    rng = np.random.default_rng(seed)
+    H = 18 if kind == "both" else 22
+    makers = (nn.Linear if kind == "upper" else nn.RNN), (nn.RNN if kind in ("both", "upper") else nn.Linear)
+    first, second = (make(size, H, rng=rng, dtype="float64") for make, size in zip(makers, (1, H), strict=True))
+    readout = nn.Linear(H, 1, rng=rng, dtype="float64")
+    x = d = rng.integers(0, 2, (20, 32, 1))
+    for _ in range(3):
+        padded = np.concatenate([np.zeros_like(d[:2]), d])
+        d = padded[:-2] ^ (padded[1:-1] | padded[2:])
+    h = Tensor(2.0 * x - 1)
+    for layer, bend in (first, lower), (second, upper):
+        h = layer(h)[0] if isinstance(layer, nn.RNN) else bend(layer(h))
+    loss = binary_cross_entropy_with_logits(readout(h)[-14:], d[6:].astype(float))
+    return grad(loss, [p for layer in (first, second, readout) for p in layer.parameters()])
+
+
+def check_7(errors: dict, rule_error: Callable) -> None:
+    """One run of each net watched, then the errors of four nets on rule 30, eight seeds each."""
     kinds = ("both", "lower", "straight", "upper")
     check(isinstance(errors, dict) and set(errors) == set(kinds), f"errors must have the keys {', '.join(kinds)}.")
     for kind in kinds:
@@ -320,6 +339,35 @@ def check_7(errors: dict) -> None:
             f"errors[{kind!r}] should hold shares of wrong bits, between 0 and 1.",
         )
         check(len(set(e.tolist())) > 1, f"All runs in errors[{kind!r}] agree exactly: use default_rng(seed).")
+        bits = 7000 * e
+        check(
+            np.allclose(bits, np.round(bits), atol=1e-3),
+            f"errors[{kind!r}]: a share of 500 x 14 bits is a whole number of them divided by 7,000. Count every bit "
+            "of the 14 steps as right or wrong, over 500 fresh sequences.",
+        )
+    identity = lambda a: a
+    swapped = {"lower": "upper", "upper": "lower"}
+    again = {}
+    for kind in kinds:
+        training, again[kind] = watch(rule_error, kind, 0)
+        right = _rule_gradient(kind, 0, upper=identity if kind == "straight" else tanh)
+        mistakes = {}
+        if kind in swapped:
+            hint = f'This is not "{kind}": are the names swapped? In "lower" the lower layer is recurrent.'
+            mistakes[hint] = _rule_gradient(swapped[kind], 0)
+        if kind == "upper":
+            mistakes['In "upper" the lower layer has a tanh, too.'] = _rule_gradient(kind, 0, lower=identity)
+        if kind == "lower":
+            mistakes['In "lower" the upper layer has a tanh; without it the net is "straight".'] = _rule_gradient(
+                kind, 0, upper=identity
+            )
+        if kind == "straight":
+            mistakes['"straight" is the net without the tanh.'] = _rule_gradient(kind, 0)
+        training.tell(right, mistakes)
+        try:
+            training.check(200, 0.01, sum(g.data.size for g in right))
+        except CheckFailed as failed:
+            raise CheckFailed(f'The net "{kind}": {failed}') from None
     medians = {kind: np.median(e) for kind, e in table.items()}
     check(
         max(medians.values()) < 0.45,
@@ -346,4 +394,6 @@ def check_7(errors: dict) -> None:
         'The net "straight" should come near "lower": its layer of 22 units has no tanh, but it is there.',
     )
     check(medians["both"] < 0.04, 'The net "both" should learn the rule nearly: two recurrent layers of 18 units.')
+    for kind, result in again.items():
+        reproduces(result, table[kind][0], f'rule_error("{kind}", 0)', f'errors["{kind}"][0]')
     passed("7.7")

@@ -1,11 +1,14 @@
 """Checks of the exercises on why Elman networks are hard to train; each hint speaks to one mistake."""
 
 from collections.abc import Callable
+from unittest.mock import patch
 
 import numpy as np
 
 from minigrad import Tensor, grad, tanh
+from unrolled import tasks
 from unrolled.checks import CheckFailed, check, close, passed
+from unrolled.checks.training import reproduces, watch
 
 
 def check_1(certain_lag: Callable) -> None:
@@ -331,8 +334,32 @@ def check_6(regulariser: Callable) -> None:
     passed("8.6")
 
 
-def check_7(table: dict) -> None:
-    """Accuracies for three gains and six seeds."""
+def _watch_recall(recall: Callable) -> float:
+    """Watch one run of exercise 8.7 at gain 3; return its result."""
+    with patch.object(tasks, "delayed_recall", wraps=tasks.delayed_recall) as drawn:
+        training, again = watch(recall, 3.0, 0)
+    for call in drawn.call_args_list:
+        task = {"lag": 10, "noise": 0.2} | call.kwargs
+        check(task["lag"] == 20, f"A batch has the lag {task['lag']}; it should be the lag 20.")
+        check(task["noise"] == 1, f"A batch has noise of {task['noise']}; it should be 1.")
+    for R in training.weights:
+        if R.shape == (20, 20):
+            product = R @ R.T
+            check(
+                not np.allclose(product, np.eye(20), atol=1e-3),
+                "Two gains start alike, with R = Q: is the gain used, and set before training?",
+            )
+            check(
+                np.allclose(product, 9 * np.eye(20), atol=1e-2),
+                "At gain 3 training does not start from R = 3 Q with an orthogonal Q. Is R scaled as a whole, g times "
+                "an orthogonal matrix, and set before training?",
+            )
+    training.check(250, 0.003, 502)
+    return again
+
+
+def check_7(table: dict, recall: Callable) -> None:
+    """One run watched, then the accuracies for three gains and six seeds."""
     gains = (0.5, 1.0, 3.0)
     check(isinstance(table, dict) and set(table) == set(gains), "table must have the keys 0.5, 1.0 and 3.0.")
     for gain in gains:
@@ -341,11 +368,16 @@ def check_7(table: dict) -> None:
     for gain, accuracy in found.items():
         inside = np.isfinite(accuracy).all() and (accuracy >= 0).all() and (accuracy <= 1).all()
         check(inside, f"table[{gain}] holds no accuracies: they lie between 0 and 1.")
+        check(
+            np.allclose(500 * accuracy, np.round(500 * accuracy), atol=1e-3),
+            f"table[{gain}]: an accuracy on 500 sequences is a whole number of them divided by 500.",
+        )
         if gain != 1.0:
             check(
                 len(set(accuracy.tolist())) > 1 or accuracy[0] == 1,
                 f"All runs in table[{gain}] agree exactly: draw weights and data from default_rng(seed).",
             )
+    again = _watch_recall(recall)
     same = [accuracy for gain, accuracy in found.items() if gain != 1.0 and np.array_equal(accuracy, found[1.0])]
     check(
         all((accuracy == 1).all() for accuracy in same),
@@ -367,4 +399,5 @@ def check_7(table: dict) -> None:
         found[3.0].min() < 0.99,
         "A gain of 3 should be less reliable than 1. Is R scaled as a whole, g times an orthogonal matrix?",
     )
+    reproduces(again, found[3.0][0], "recall(3.0, 0)", "table[3.0][0]")
     passed("8.7")

@@ -10,6 +10,7 @@ from minigrad import Tensor, grad, nn, optim
 from minigrad.recurrent.spec import CellSpec
 from unrolled import tasks
 from unrolled.checks import CheckFailed, check, close, passed
+from unrolled.checks.training import reproduces, watch
 
 
 def check_1(bias_for: Callable) -> None:
@@ -352,8 +353,19 @@ def _recalls(half: float, seed: int) -> np.ndarray:
     return (y.data.argmax(axis=-1) == bits).mean(axis=1)
 
 
-def check_7(shares: Mapping) -> None:
-    """Six shares for each of three half-lives, with what any working experiment shows."""
+def _recall_gradient(seed: int, recalls: slice) -> tuple:
+    """The first gradient of exercise 10.7 at a half-life of 7, from some of the recalls."""
+    rng = np.random.default_rng(seed)
+    lstm = nn.LSTM(2, 8, forget_bias=-np.log(2 ** (1 / 7) - 1), rng=rng, dtype="float64")
+    readout = nn.Linear(8, 2, rng=rng, dtype="float64")
+    parts = [tasks.delayed_recall(16, rng, lag=20) for _ in range(3)]
+    h, _ = lstm(Tensor(np.concatenate([x for x, _ in parts]), "float64"))
+    y, bits = readout(h[22 * np.arange(1, 4) - 1])[recalls], np.array([bits for _, bits in parts])[recalls]
+    return grad(mg.cross_entropy(y.reshape(-1, 2), bits.reshape(-1)), [*lstm.parameters(), *readout.parameters()])
+
+
+def check_7(shares: Mapping, recalled: Callable) -> None:
+    """One run watched, then six shares for each of three half-lives, with what any working experiment shows."""
     check(isinstance(shares, Mapping), "shares is a dict: a half-life, and the list of its six results.")
     check(set(shares) == {1, 7, 2000}, "The keys of shares are the half-lives 1, 7 and 2000.")
     found = {}
@@ -363,6 +375,23 @@ def check_7(shares: Mapping) -> None:
         check(((values >= 0) & (values <= 1)).all(), "A share of right bits lies between 0 and 1.")
         check(len(set(values.round(9))) > 1, f"All results of {half} are equal: is the seed used?")
         found[half] = values
+    training, again = watch(recalled, 7, 0)
+    part = (
+        "alone is in the loss. Train on the cross-entropy of all three: in the test two of them count, and a net that "
+    )
+    training.tell(
+        _recall_gradient(0, slice(None)),
+        {
+            f"The last recall {part}is asked three times should learn from three answers.": (
+                _recall_gradient(0, slice(2, 3))
+            ),
+            f"The first recall {part}has nothing to forget yet never learns to.": _recall_gradient(0, slice(1)),
+            "The first recall is left out of the loss. It is left out of the result alone: train on all three.": (
+                _recall_gradient(0, slice(1, 3))
+            ),
+        },
+    )
+    training.check(150, 0.01, sum(g.data.size for g in _recall_gradient(0, slice(None))))
     recalls = np.array([_recalls(2000, seed) for seed in range(3)])
     others = {
         "The first recall is counted, too; it needs no forgetting. Return the share in the second and third.": (
@@ -386,4 +415,5 @@ def check_7(shares: Mapping) -> None:
     check(
         found[7].mean() > 0.65, "With a half-life of 7 most nets learn; were there 150 updates at learning rate 0.01?"
     )
+    reproduces(again, found[7][0], "recalled(7, 0)", "shares[7][0]")
     passed("10.7")

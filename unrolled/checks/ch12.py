@@ -9,6 +9,7 @@ import numpy as np
 from minigrad import Tensor, grad, nn, sigmoid, tanh
 from minigrad.recurrent.spec import CELLS, CellSpec
 from unrolled.checks import CheckFailed, check, close, passed
+from unrolled.checks.training import reproduces, watch
 
 
 def check_1(cells: dict) -> None:
@@ -319,8 +320,8 @@ def check_6(reads_future: Callable) -> None:
     passed("12.6")
 
 
-def check_7(errors: dict, pairs: dict) -> None:
-    """Errors of two cells at two rates, eight seeds, and how many pairs the GRU loses."""
+def check_7(errors: dict, pairs: dict, stream_error: Callable) -> None:
+    """Two runs watched, errors of two cells at two rates, eight seeds, and how many pairs the GRU loses."""
     keys = set(product(("GRU", "LSTM"), (0.005, 0.045)))
     check(isinstance(errors, dict) and set(errors) == keys, f"errors must have the keys {sorted(keys)}.")
     for key, of_seeds in errors.items():
@@ -328,6 +329,19 @@ def check_7(errors: dict, pairs: dict) -> None:
         e = np.asarray(of_seeds, float)
         check(np.isfinite(e).all() and (e >= 0).all(), f"The errors in errors[{key}] are not all finite and >= 0.")
         check(len(set(e.tolist())) > 1, f"All runs in errors[{key}] agree exactly: use default_rng(seed).")
+    layers = {"GRU": nn.GRU, "LSTM": nn.LSTM}
+    counts = {
+        k: sum(p.data.size for m in (v(2, 8), nn.Linear(8, 1)) for p in m.parameters()) for k, v in layers.items()
+    }
+    again = {}
+    for (name, count), other in zip(counts.items(), reversed(counts.values()), strict=True):
+        training, again[name] = watch(stream_error, layers[name], 0.045, 0)
+        trained = sum(w.size for w in training.weights)
+        check(trained != other, f"stream_error(nn.{name}, ...) trains the other cell: is `layer` used?")
+        try:
+            training.check(400, 0.045, count)
+        except CheckFailed as failed:
+            raise CheckFailed(f"stream_error(nn.{name}, 0.045, 0): {failed}") from None
     table = {key: np.median(np.asarray(errors[key], float)) for key in keys}
     check(
         max(table.values()) < 0.03,
@@ -353,4 +367,6 @@ def check_7(errors: dict, pairs: dict) -> None:
         }
         known = {hint: value for hint, value in mistakes.items() if value != right}
         close(count, right, f"At the rate {rate} the number of pairs does not fit your errors.", mistakes=known)
+    for name, result in again.items():
+        reproduces(result, errors[name, 0.045][0], f"stream_error(nn.{name}, 0.045, 0)", f'errors["{name}", 0.045][0]')
     passed("12.7")

@@ -283,5 +283,18 @@ MISCONCEPTIONS: list[Misconception] = [
     ),
     Misconception("1.7", "number of the step", experiment().replace("STEPS[k], e", "k, e"), "one of the STEPS"),
     Misconception("1.7", "worst of the points", experiment(reduce="np.max"), "not the largest"),
+    Misconception("1.7", "mean of the points", experiment(reduce="np.mean"), "that is the mean"),
+    Misconception(
+        "1.7",
+        "root of the mean square",
+        experiment().replace("np.median(abs(quotient - exact))", "np.sqrt(np.mean((quotient - exact) ** 2))"),
+        "root of the mean square",
+    ),
+    Misconception(
+        "1.7",
+        "mean in one of four",
+        experiment().replace("np.median(", "(np.mean if dtype == 'float64' and method == 'forward' else np.median)("),
+        "forward float64: that is the mean",
+    ),
     Misconception("1.7", "best of the points", experiment(reduce="np.min"), "too good"),
 ]

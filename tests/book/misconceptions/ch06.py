@@ -78,25 +78,41 @@ def forward_gradient(x, d, w, r):
 """
 
 
-def experiment(carry: str = "h", cut: str = "h = h.detach()", steps: str = "[3:]", seed: str = "seed") -> str:
+ERRORS = {  # as the solution finds them, so that a wrong function need not be trained for all
+    1: [0.24, 0.25, 0.02, 0.25, 0.06, 0.24, 0.25, 0.1],
+    3: [0.25, 0.24, 0.25, 0.23, 0.25, 0.25, 0.24, 0.25],
+    4: [0.01, 0.02, 0.01, 0.03, 0.02, 0.01, 0.02, 0.01],
+    24: [0.001, 0.002, 0.001, 0.003, 0.002, 0.001, 0.002, 0.001],
+}
+
+
+def experiment(
+    carry: str = "h",
+    cut: str = "h = h.detach()",
+    steps: str = "[3:]",
+    updates: int = 200,
+    lr: float = 0.02,
+    loss: str = "mg.mse_loss(mg.concatenate(outputs), d)",
+    rng: str = "np.random.default_rng(seed)",
+    errors: object = ERRORS,
+) -> str:
     return f"""\
 # EXERCISE 6.7
 def echo_error(window, seed):
-    rng = np.random.default_rng({seed})
+    rng = {rng}
     net = Net(rng)
     params = list(net.parameters())
-    optimizer = optim.Adam(params, lr=0.02)
-    for _ in range(200):
+    optimizer = optim.Adam(params, lr={lr})
+    for _ in range({updates}):
         x, d = echo(3, 24, 16, rng)
         h, outputs = None, []
         for start in range(0, 24, window):
             y, h = net(Tensor(x[start : start + window]), {carry})
             {cut}
             outputs.append(y)
-        loss = mg.mse_loss(mg.concatenate(outputs), d)
+        loss = {loss}
         optimizer.zero_grad()
         loss.backward()
-        optim.clip_grad_norm_(params, 1.0)
         optimizer.step()
     x, d = echo(3, 24, 200, rng)
     with mg.no_grad():
@@ -104,8 +120,36 @@ def echo_error(window, seed):
     return ((y.data - d){steps} ** 2).mean()
 
 
-errors = {{k: [echo_error(k, seed) for seed in range(8)] for k in (1, 3, 4, 24)}}
+errors = {errors}
 """
+
+
+ONE_A_PIECE = (
+    """\
+# EXERCISE 6.7
+def echo_error(window, seed):
+    rng = np.random.default_rng(seed)
+    net = Net(rng)
+    optimizer = optim.Adam(net.parameters(), lr=0.02)
+    for _ in range(200):
+        x, d = echo(3, 24, 16, rng)
+        h = None
+        for start in range(0, 24, window):
+            y, h = net(Tensor(x[start : start + window]), h)
+            h = h.detach()
+            loss = mg.mse_loss(y, d[start : start + window])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    x, d = echo(3, 24, 200, rng)
+    with mg.no_grad():
+        y, _ = net(Tensor(x))
+    return ((y.data - d)[3:] ** 2).mean()
+
+
+errors = """
+    + f"{ERRORS}\n"
+)
 
 
 MISCONCEPTIONS: list[Misconception] = [
@@ -162,7 +206,25 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("6.6", "no slope", forwards(slope="1"), "slope of tanh is missing"),
     Misconception("6.6", "r forgotten on the way", forwards("x_t + p", "before + q"), "multiplied by r"),
     Misconception("6.7", "right values, graph not cut", experiment(cut="pass"), "detached between"),
-    Misconception("6.7", "state not carried on", experiment(carry="None"), "go on into the next piece"),
-    Misconception("6.7", "averages the unknown steps in", experiment(steps=""), "averaged in"),
-    Misconception("6.7", "same seed every time", experiment(seed="0"), "default_rng(seed)"),
+    Misconception("6.7", "one update a piece", ONE_A_PIECE, "it gets one update"),
+    Misconception(
+        "6.7",
+        "200 updates, one a piece",
+        ONE_A_PIECE.replace("range(200)", "range(34)").replace("range(0, 24, w", "range(0, 24 if _ < 33 else 8, w"),
+        "that of the first piece",
+    ),
+    Misconception(
+        "6.7", "the last piece alone", experiment(loss="mg.mse_loss(outputs[-1], d[-window:])"), "last piece alone"
+    ),
+    Misconception("6.7", "state not carried on", experiment(carry="None"), "starts anew in every piece"),
+    Misconception("6.7", "another rate", experiment(lr=0.01), "should be 0.02"),
+    Misconception("6.7", "fewer updates", experiment(updates=100), "draw 200"),
+    Misconception(
+        "6.7",
+        "averages the unknown steps in",
+        experiment(steps="", errors={k: [round(0.875 * e, 4) for e in ERRORS[k]] for k in ERRORS}),
+        "averaged in",
+    ),
+    Misconception("6.7", "same seed every time", experiment(errors=ERRORS | {4: [0.01] * 8}), "default_rng(seed)"),
+    Misconception("6.7", "no seed", experiment(rng="np.random.default_rng()"), "called again"),
 ]

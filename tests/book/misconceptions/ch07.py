@@ -63,12 +63,27 @@ def turns(result: str) -> str:
     return f"# EXERCISE 7.6\ndef turns(D, T):\n    return {result}\n"
 
 
+ERRORS = {  # like those of the solution, so that a wrong function need not be trained for all
+    kind: [share / 7000 for share in shares]
+    for kind, shares in {
+        "both": [40, 60, 90, 120, 30, 50, 70, 80],
+        "lower": [30, 20, 60, 70, 10, 40, 90, 80],
+        "straight": [90, 70, 60, 100, 140, 50, 120, 80],
+        "upper": [700, 900, 640, 800, 1000, 720, 840, 960],
+    }.items()
+}
+
+
 def experiment(
     seed: str = "seed",
     bend: str = "x if kind == 'straight' else mg.tanh(x)",
     lower: str = '("both", "lower", "straight")',
     upper: str = '("both", "upper")',
     trained: str = "layers",
+    lr: float = 0.01,
+    updates: int = 200,
+    clip: str = "optim.clip_grad_norm_(params, 1.0)",
+    errors: object = None,
 ) -> str:
     return f"""\
 # EXERCISE 7.7
@@ -87,20 +102,20 @@ def rule_error(kind, seed):
         return layers[2](x)[-14:]
 
     params = [p for layer in {trained} for p in layer.parameters()]
-    optimizer = optim.Adam(params, lr=0.01)
-    for _ in range(200):
+    optimizer = optim.Adam(params, lr={lr})
+    for _ in range({updates}):
         x, d = batch(32, rng)
         loss = mg.binary_cross_entropy_with_logits(logits(x), d)
         optimizer.zero_grad()
         loss.backward()
-        optim.clip_grad_norm_(params, 1.0)
+        {clip}
         optimizer.step()
     x, d = batch(500, rng)
     with mg.no_grad():
         return ((logits(x).data > 0) != d).mean()
 
 
-errors = {{kind: [rule_error(kind, seed) for seed in range(8)] for kind in ("both", "lower", "straight", "upper")}}
+errors = {errors or ERRORS}
 """
 
 
@@ -204,7 +219,9 @@ MISCONCEPTIONS: list[Misconception] = [
         turns("[[(s - l, l) for l in range(1, D + 1) if 1 <= s - l <= T] for s in range(2, D + T + 1)]"),
         "the layer first",
     ),
-    Misconception("7.7", "one seed for all", experiment(seed="0"), "default_rng(seed)"),
+    Misconception(
+        "7.7", "one seed for all", experiment(seed="0", errors=ERRORS | {"both": [0.01] * 8}), "default_rng(seed)"
+    ),
     Misconception(
         "7.7",
         "no upper layer in the straight net",
@@ -213,7 +230,7 @@ MISCONCEPTIONS: list[Misconception] = [
             "            if kind == 'straight' and layer is layers[1]:\n                continue\n"
             "            x = layer(x)[0] if yes else layer(x)\n",
         ),
-        "it is there",
+        "get no gradient",
     ),
     Misconception("7.7", "a bend in the straight layer", experiment(bend="mg.tanh(x)"), "without the tanh"),
     Misconception(
@@ -222,5 +239,28 @@ MISCONCEPTIONS: list[Misconception] = [
         experiment(lower='("both", "upper", "straight")', upper='("both", "lower")'),
         "swapped",
     ),
-    Misconception("7.7", "trains the readout alone", experiment(trained="layers[2:]"), "at chance"),
+    Misconception("7.7", "trains the readout alone", experiment(trained="layers[2:]"), "given to Adam"),
+    Misconception("7.7", "no clipping", experiment(clip="pass"), "not clipped"),
+    Misconception(
+        "7.7",
+        "gradients not cleared",
+        experiment().replace("        optimizer.zero_grad()\n", ""),
+        "added to that of the update before",
+    ),
+    Misconception("7.7", "another rate", experiment(lr=0.02), "should be 0.01"),
+    Misconception("7.7", "more updates", experiment(updates=300), "there should be 200"),
+    Misconception("7.7", "a bend nowhere", experiment(bend="x"), 'without it the net is "straight"'),
+    Misconception(
+        "7.7",
+        "a bend in the upper layer alone",
+        experiment(bend="x if kind != 'lower' else mg.tanh(x)"),
+        'In "upper" the lower layer has a tanh',
+    ),
+    Misconception(
+        "7.7",
+        "logits instead of bits",
+        experiment(errors=ERRORS | {"both": [0.0312, 0.02, 0.03, 0.01, 0, 0, 0, 0]}),
+        "a whole number",
+    ),
+    Misconception("7.7", "other numbers in the table", experiment(), "called again"),
 ]

@@ -94,31 +94,50 @@ def regulariser(R, hs, bars):
 """
 
 
-def experiment(gain: str = "gain", seed: str = "seed", lag: int = 20, right: str = "==", updates: int = 250) -> str:
+TABLE = {  # like the solution's, so that a wrong function need not be trained for all
+    0.5: [0.5, 0.52, 0.49, 0.55, 0.51, 0.5],
+    1.0: [1.0, 1.0, 0.998, 1.0, 0.996, 1.0],
+    3.0: [0.9, 0.52, 0.95, 0.8, 0.6, 0.98],
+}
+ERRORS = {gain: [round(1 - share, 3) for share in TABLE[gain]] for gain in TABLE}
+
+
+def experiment(
+    gain: str = "gain",
+    seed: str = "seed",
+    lag: int = 20,
+    right: str = "==",
+    updates: int = 250,
+    noise: str = ", noise=1.0",
+    R: str = "",
+    clip: str = "optim.clip_grad_norm_(params, 1.0)",
+    table: object = None,
+    lr: float = 0.003,
+) -> str:
     return f"""\
 # EXERCISE 8.7
 def recall(gain, seed):
     rng = np.random.default_rng({seed})
     rnn, readout = nn.RNN(2, 20, rng=rng), nn.Linear(20, 2, rng=rng)
-    rnn.weight_hh_l0.data = nn.init.orthogonal((20, 20), rng, gain={gain})
+    rnn.weight_hh_l0.data = {R or f"nn.init.orthogonal((20, 20), rng, gain={gain})"}
     params = [*rnn.parameters(), *readout.parameters()]
-    optimizer = optim.Adam(params, lr=0.003)
+    optimizer = optim.Adam(params, lr={lr})
 
     def logits(x):
         return readout(rnn(Tensor(x.astype(float)))[1][0])
 
     for _ in range({updates}):
-        x, bit = tasks.delayed_recall(32, rng, lag={lag}, noise=1.0)
+        x, bit = tasks.delayed_recall(32, rng, lag={lag}{noise})
         loss = mg.cross_entropy(logits(x), bit)
         optimizer.zero_grad()
         loss.backward()
-        optim.clip_grad_norm_(params, 1.0)
+        {clip}
         optimizer.step()
-    x, bit = tasks.delayed_recall(500, rng, lag={lag}, noise=1.0)
+    x, bit = tasks.delayed_recall(500, rng, lag={lag}{noise})
     return (logits(x).data.argmax(axis=1) {right} bit).mean()
 
 
-table = {{gain: [recall(gain, seed) for seed in range(6)] for gain in (0.5, 1.0, 3.0)}}
+table = {table or TABLE}
 """
 
 
@@ -171,7 +190,23 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("8.6", "mean", regulariser(total="((ratio - 1) ** 2).mean()"), "not their mean"),
     Misconception("8.6", "all steps together", regulariser(axis="axis=None"), "each step has its own"),
     Misconception("8.7", "gain not used", experiment("1.0"), "is the gain used"),
-    Misconception("8.7", "same seed every time", experiment(seed="0"), "default_rng(seed)"),
+    Misconception("8.7", "same seed every time", experiment(table=TABLE | {3.0: [0.9] * 6}), "default_rng(seed)"),
     Misconception("8.7", "short lag", experiment(lag=3), "the lag 20"),
-    Misconception("8.7", "error rate", experiment(right="!=", updates=250), "A gain of 1 should learn it"),
+    Misconception("8.7", "the task's own noise", experiment(noise=""), "it should be 1"),
+    Misconception("8.7", "error rate", experiment(right="!=", table=ERRORS), "A gain of 1 should learn it"),
+    Misconception("8.7", "no clipping", experiment(clip="pass"), "not clipped"),
+    Misconception(
+        "8.7",
+        "a new optimiser for each batch",
+        experiment().replace(
+            "optimizer.zero_grad()", "optimizer = optim.Adam(params, lr=0.003); optimizer.zero_grad()"
+        ),
+        "made anew in the loop",
+    ),
+    Misconception("8.7", "another rate", experiment(lr=0.01), "should be 0.003"),
+    Misconception("8.7", "twice the updates", experiment(updates=500), "there should be 250"),
+    Misconception(
+        "8.7", "scaled, not orthogonal", experiment(R="gain * rnn.weight_hh_l0.data"), "times an orthogonal matrix"
+    ),
+    Misconception("8.7", "another generator", experiment(seed=""), "called again"),
 ]

@@ -85,13 +85,13 @@ def cut_step(x, h, c, W, R, b):
 
 
 def guessing(size: str = "10", right: str = "right.max() == 1 or right.min() == 0", first: str = "1", state: str = "h",
-             seed: str = "seed") -> str:  # fmt: skip
+             seed: str = "seed", most: int = 2000) -> str:  # fmt: skip
     return f"""\
 # EXERCISE 9.7
 def draws(lag, seed):
     rng = np.random.default_rng({seed})
     x, bit = tasks.delayed_recall(200, rng, lag=lag)
-    for guess in range({first}, 2000):
+    for guess in range({first}, {most}):
         W, R = rng.uniform(-{size}, {size}, (2, 2, 2))
         b = rng.uniform(-{size}, {size}, 2)
         h = np.zeros((200, 2))
@@ -100,7 +100,7 @@ def draws(lag, seed):
         right = ((h > 0) == bit[:, None]).mean(axis=0)
         if {right}:
             return guess
-    return 2000
+    return {most}
 
 
 found = {{lag: [draws(lag, s) for s in range(10)] for lag in (5, 20, 80)}}
@@ -175,8 +175,8 @@ def forward_gradient(x, d, w_i, w_z, w_o):
     ),
     Misconception("9.6", "drops the input", cut(h="(0 * h.detach())"), "values have changed"),
     Misconception("9.7", "better than chance is enough", guessing(right="right.max() > 0.5"), "all"),
-    Misconception("9.7", "weak weights", guessing(size="0.5"), "uniform on [-10, 10]"),
-    Misconception("9.7", "no state", guessing(state="0 * h"), "carried from step to step"),
+    Misconception("9.7", "weak weights", guessing(size="0.5", most=100), "uniform on [-10, 10]"),
+    Misconception("9.7", "no state", guessing(state="0 * h", most=100), "carried from step to step"),
     Misconception("9.7", "counts from 0", guessing(first="0"), "counts, too"),
     Misconception(
         "9.7", "the opposite sign does not count", guessing(right="right.max() == 1"), "by the opposite sign"

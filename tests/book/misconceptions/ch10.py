@@ -82,19 +82,33 @@ def read_windows(lstm, x, window):
 """
 
 
-def experiment(result: str) -> str:
+SHARES = """{
+    1: [0.5, 0.49, 0.51, 0.5, 0.52, 0.48],
+    7: [0.9, 1, 0.95, 0.8, 0.85, 1],
+    2000: [recalled(2000, seed) for seed in range(6)],
+}"""
+
+
+def experiment(
+    result: str = "right[1:].mean()",
+    loss: str = "mg.cross_entropy(net(x, due).reshape(-1, 2), bits.reshape(-1))",
+    clip: str = "optim.clip_grad_norm_(net.parameters(), 1.0)",
+    lr: float = 0.01,
+    updates: int = 150,
+    shares: str = SHARES,
+) -> str:
     return f"""\
 # EXERCISE 10.7
 def recalled(half, seed):
     rng = np.random.default_rng(seed)
     net = Recaller(-np.log(2 ** (1 / half) - 1), rng)
-    optimizer = optim.Adam(net.parameters(), lr=0.01)
-    for _ in range(150):
+    optimizer = optim.Adam(net.parameters(), lr={lr})
+    for _ in range({updates}):
         x, bits, due = three_recalls(16, rng)
-        loss = mg.cross_entropy(net(x, due).reshape(-1, 2), bits.reshape(-1))
+        loss = {loss}
         optimizer.zero_grad()
         loss.backward()
-        optim.clip_grad_norm_(net.parameters(), 1.0)
+        {clip}
         optimizer.step()
     x, bits, due = three_recalls(300, rng)
     with mg.no_grad():
@@ -102,16 +116,12 @@ def recalled(half, seed):
     return {result}
 
 
-shares = {{
-    1: [0.5, 0.49, 0.51, 0.5, 0.52, 0.48],
-    7: [0.9, 1, 0.95, 0.8, 0.85, 1],
-    2000: [recalled(2000, seed) for seed in range(6)],
-}}
+shares = {shares}
 """
 
 
 def shares(one: str, seven: str, long: str) -> str:
-    return f"# EXERCISE 10.7\nshares = {{1: {one}, 7: {seven}, 2000: {long}}}\n"
+    return experiment(shares=f"{{1: {one}, 7: {seven}, 2000: {long}}}")
 
 
 CHANCE, GOOD, FAIR = (
@@ -119,6 +129,7 @@ CHANCE, GOOD, FAIR = (
     "[0.9, 1, 0.95, 0.8, 0.85, 1]",
     "[0.6, 0.5, 0.7, 0.55, 0.5, 0.6]",
 )
+LIKELY = f"{{1: {CHANCE}, 7: {GOOD}, 2000: {FAIR}}}"
 
 MISCONCEPTIONS = [
     Misconception("10.1", "the gate", bias("2 ** (-1 / n)"), "That is the gate f itself"),
@@ -165,4 +176,20 @@ MISCONCEPTIONS = [
     Misconception("10.7", "last recall", experiment("right[2].mean()"), "That is the third recall alone"),
     Misconception("10.7", "bias not used", shares(GOOD, GOOD, FAIR), "Did the bias reach the net"),
     Misconception("10.7", "one seed", shares("[0.5] * 6", GOOD, FAIR), "is the seed used"),
+    Misconception(
+        "10.7",
+        "trained on the last recall",
+        experiment(loss="mg.cross_entropy(net(x, due)[-1], bits[-1])", shares=LIKELY),
+        "The last recall alone is in the loss",
+    ),
+    Misconception(
+        "10.7",
+        "trained on what is tested",
+        experiment(loss="mg.cross_entropy(net(x, due)[1:].reshape(-1, 2), bits[1:].reshape(-1))", shares=LIKELY),
+        "first recall is left out of the loss",
+    ),
+    Misconception("10.7", "no clipping", experiment(clip="pass", shares=LIKELY), "not clipped"),
+    Misconception("10.7", "another rate", experiment(lr=0.003, shares=LIKELY), "should be 0.01"),
+    Misconception("10.7", "more updates", experiment(updates=300, shares=LIKELY), "there should be 150"),
+    Misconception("10.7", "other numbers in the table", experiment(shares=LIKELY), "called again"),
 ]

@@ -79,6 +79,14 @@ def reads_future(net, x):
 """
 
 
+ERRORS = {  # like those of the solution, so that a wrong function need not be trained for all
+    ("GRU", 0.005): [0.003, 0.004, 0.0035, 0.005, 0.0042, 0.0031, 0.0038, 0.0044],
+    ("LSTM", 0.005): [0.0045, 0.005, 0.0055, 0.004, 0.0062, 0.0048, 0.0058, 0.0064],
+    ("GRU", 0.045): [0.003, 0.009, 0.0025, 0.007, 0.0016, 0.0061, 0.0048, 0.0034],
+    ("LSTM", 0.045): [0.0015, 0.001, 0.0022, 0.0018, 0.0012, 0.0028, 0.0026, 0.0013],
+}
+
+
 def experiment(
     layer: str = "layer",
     rate: str = "rate",
@@ -87,6 +95,8 @@ def experiment(
     pairs: str = "[g > x for g in a for x in b]",
     steps: str = "",
     result: str = "np.mean((net(x).data - d) ** 2)",
+    clip: str = "optim.clip_grad_norm_(params, 1.0)",
+    errors: object = None,
 ) -> str:
     return f"""\
 # EXERCISE 12.7
@@ -100,21 +110,16 @@ def stream_error(layer, rate, seed):
         loss = mg.mse_loss(net(x), d)
         optimizer.zero_grad()
         loss.backward()
-        optim.clip_grad_norm_(params, 1.0)
+        {clip}
         optimizer.step()
     x, d = streams(400, np.random.default_rng(99))
     with mg.no_grad():
         return {result}
 
 
-LAYERS = {{"GRU": nn.GRU, "LSTM": nn.LSTM}}
-RATES = (0.005, 0.045)
-errors = {{
-    (name, rate): [stream_error(layer, rate, seed) for seed in range(8)]
-    for name, layer in LAYERS.items() for rate in RATES
-}}
+errors = {errors or ERRORS}
 pairs = {{}}
-for rate in RATES:
+for rate in (0.005, 0.045):
     a, b = errors["GRU", rate], errors["LSTM", rate]
     pairs[rate] = sum({pairs})
 """
@@ -212,12 +217,44 @@ MISCONCEPTIONS: list[Misconception] = [
     ),
     Misconception("12.6", "not a copy", reads(other="x"), "work on a copy"),
     Misconception("12.7", "one cell for both", experiment(layer="nn.LSTM"), "is `layer` used"),
-    Misconception("12.7", "one rate for both", experiment(rate="0.015"), "is `rate` used"),
-    Misconception("12.7", "same seed every time", experiment(seed="0"), "default_rng(seed)"),
+    Misconception("12.7", "one rate for both", experiment(rate="0.015"), "should be 0.045"),
+    Misconception(
+        "12.7",
+        "one table for both",
+        experiment(errors=ERRORS | {("GRU", 0.045): ERRORS["LSTM", 0.045]}),
+        "have the same errors",
+    ),
+    Misconception(
+        "12.7",
+        "one rate in the table",
+        experiment(errors=ERRORS | {("GRU", 0.005): ERRORS["GRU", 0.045]}),
+        "same errors at both rates",
+    ),
+    Misconception("12.7", "no clipping", experiment(clip="pass"), "not clipped"),
+    Misconception(
+        "12.7",
+        "every array clipped alone",
+        experiment(clip="[optim.clip_grad_norm_(p, 1.0) for p in params]"),
+        "all of it together",
+    ),
+    Misconception("12.7", "another optimiser", experiment().replace("optim.Adam", "optim.SGD"), "should be Adam"),
+    Misconception("12.7", "fewer updates", experiment(updates=300), "there should be 400"),
+    Misconception(
+        "12.7", "same seed every time", experiment(errors=ERRORS | {("GRU", 0.045): [0.003] * 8}), "default_rng(seed)"
+    ),
+    Misconception("12.7", "no seed", experiment(seed=""), "called again"),
     Misconception("12.7", "seed by seed", experiment(pairs="[g > x for g, x in zip(a, b)]"), "eight pairs"),
     Misconception(
         "12.7", "the other way round", experiment(pairs="[g < x for g in a for x in b]"), "LSTM has the larger"
     ),
-    Misconception("12.7", "a root", experiment(result="np.sqrt(np.mean((net(x).data - d) ** 2))"), "with no root"),
-    Misconception("12.7", "readout alone trained", experiment(steps=".readout"), "all parameters trained"),
+    Misconception(
+        "12.7",
+        "a root",
+        experiment(
+            result="np.sqrt(np.mean((net(x).data - d) ** 2))",
+            errors={k: [e**0.5 for e in v] for k, v in ERRORS.items()},
+        ),
+        "with no root",
+    ),
+    Misconception("12.7", "readout alone trained", experiment(steps=".readout"), "given to Adam"),
 ]
