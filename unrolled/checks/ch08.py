@@ -392,6 +392,10 @@ def check_7(table: dict, recall: Callable) -> None:
         "A gain of 0.5 should not learn a lag of 20. Is R = g Q before training, and the lag 20 with noise 1?",
     )
     check(
+        np.median(found[1.0]) > 0.05,
+        "Those are the shares of wrong answers: at gain 1 they are near 0. Return the share of right ones.",
+    )
+    check(
         np.median(found[1.0]) > 0.95,
         "A gain of 1 should learn it. Are all parameters trained, for 250 updates, and is the last state read?",
     )

@@ -193,7 +193,7 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("8.7", "same seed every time", experiment(table=TABLE | {3.0: [0.9] * 6}), "default_rng(seed)"),
     Misconception("8.7", "short lag", experiment(lag=3), "the lag 20"),
     Misconception("8.7", "the task's own noise", experiment(noise=""), "it should be 1"),
-    Misconception("8.7", "error rate", experiment(right="!=", table=ERRORS), "A gain of 1 should learn it"),
+    Misconception("8.7", "error rate", experiment(right="!=", table=ERRORS), "shares of wrong answers"),
     Misconception("8.7", "no clipping", experiment(clip="pass"), "not clipped"),
     Misconception(
         "8.7",

@@ -188,6 +188,12 @@ MISCONCEPTIONS = [
         experiment(loss="mg.cross_entropy(net(x, due)[1:].reshape(-1, 2), bits[1:].reshape(-1))", shares=LIKELY),
         "first recall is left out of the loss",
     ),
+    Misconception(
+        "10.7",
+        "the bias of a time constant",
+        experiment(shares=LIKELY).replace("-np.log(2 **", "-np.log(np.e **"),
+        "does not start from eight biases",
+    ),
     Misconception("10.7", "no clipping", experiment(clip="pass", shares=LIKELY), "not clipped"),
     Misconception("10.7", "another rate", experiment(lr=0.003, shares=LIKELY), "should be 0.01"),
     Misconception("10.7", "more updates", experiment(updates=300, shares=LIKELY), "there should be 150"),
