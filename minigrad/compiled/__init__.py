@@ -21,7 +21,7 @@ choice = "auto"
 
 
 def set_kernels(name: str) -> None:
-    """Choose what computes whole sequences: "numba", "numpy", or "auto", which is Numba where it is installed.
+    """Choose what computes whole sequences on the CPU: "numba", "numpy", or "auto": Numba where it is installed.
 
     Raises OptionError for another name, or for "numba" where it cannot be imported.
     """
@@ -34,7 +34,7 @@ def set_kernels(name: str) -> None:
 
 
 def kernels() -> str:
-    """Return which kernels compute whole sequences, and why, in one sentence."""
+    """Return which kernels compute whole sequences on the CPU, and why, in one sentence."""
     found = loaded() if choice != "numpy" else "set_kernels('numpy') chose so"
     if isinstance(found, str):
         return f"NumPy: {found}"
