@@ -200,9 +200,9 @@ def test_the_reference_holds_everything_public(html):
     public = [(name, key) for name in modules for key in importlib.import_module(name).__all__]
     public += [("minigrad.errors", key) for key in vars(errors) if key.endswith("Error")]
     public += [("minigrad.optim", key) for key in ("SGD", "RMSprop", "Adam", "AdamW", "clip_grad_norm_")]
-    public = [
-        (name, key) for name, key in public if key not in ("nn", "optim", "errors", "init") and key != key.upper()
-    ]
+    public += [("minigrad.cuda", key) for key in ("is_available", "missing", "use_deterministic_algorithms")]
+    modules = ("cuda", "nn", "optim", "errors", "init")
+    public = [(name, key) for name, key in public if key not in modules and key != key.upper()]
     # an anchor is the name under which an object is shown
     assert [f"{name}.{key}" for name, key in public if not re.search(rf'id="[\w.]*\b{key}"', page)] == []
     assert "::" not in re.sub(r"<[^>]*>", "", page[page.index("<article") : page.index("</article")])
