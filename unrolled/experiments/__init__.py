@@ -91,12 +91,22 @@ def _module(name: str) -> ModuleType:
 
 
 def _code(module: ModuleType) -> str:
-    """Return a digest of what the module computes: comments and docstrings do not count."""
+    """Return a digest of what the module computes, the same in every Python: comments and docstrings do not count."""
     tree = ast.parse(inspect.getsource(module))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
             del node.body[0]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    return hashlib.sha256(_dump(tree).encode()).hexdigest()[:16]
+
+
+def _dump(x: object) -> str:
+    """Return a syntax tree as text without what is empty: ast.dump and the trees differ in that from 3.11 to 3.13."""
+    if isinstance(x, list):
+        return f"[{', '.join(map(_dump, x))}]"
+    if not isinstance(x, ast.AST):
+        return repr(x)
+    fields = [f"{name}={_dump(value)}" for name, value in ast.iter_fields(x) if value not in (None, [])]
+    return f"{type(x).__name__}({', '.join(fields)})"
 
 
 def _key(case: dict) -> str:
