@@ -68,16 +68,7 @@ def minigrad(kernels: str, *size: int) -> tuple:
     ways = (4, H), (1, 4 * H)  # forward a unit has four rows of R, backward a column of all
     if cuda.persistent and not all(persistent.plan(B, H, *way, 4, *persistent.limits(0)) for way in ways):
         sys.exit("fused steps run in its place: R does not fit the chip, or not in a layout that promises to be faster")
-    start, end = cupy.cuda.Event(), cupy.cuda.Event()
-
-    def elapsed(call: Callable, n: int) -> float:
-        start.record()
-        for _ in range(n):
-            call()
-        end.record()
-        end.synchronize()
-        return cupy.cuda.get_elapsed_time(start, end) / 1e3
-
+    elapsed = partial(by_events, cupy.cuda.Event(), cupy.cuda.Event(), cupy.cuda.get_elapsed_time)
     return cells.minigrad(kernels, "lstm", *size, device="cuda"), cupy.asnumpy, elapsed
 
 
@@ -106,15 +97,7 @@ def torch(*size: int) -> tuple:
         return loss, *(leaf.grad for leaf in (x, *leaves))
 
     start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-
-    def elapsed(call: Callable, n: int) -> float:
-        start.record()
-        for _ in range(n):
-            call()
-        end.record()
-        end.synchronize()
-        return start.elapsed_time(end) / 1e3
-
+    elapsed = partial(by_events, start, end, torch.cuda.Event.elapsed_time)
     return {"forward": forward, "both": both}, lambda a: a.detach().cpu().numpy(), elapsed
 
 
@@ -134,6 +117,16 @@ def jax(*size: int) -> tuple:
 def cpu(*size: int) -> tuple:
     """minigrad's compiled kernels on the processor."""
     return cells.minigrad("numba", "lstm", *size), np.asarray, partial(clocked, lambda results: results)
+
+
+def by_events(start: object, end: object, milliseconds: Callable, call: Callable, n: int) -> float:
+    """Return the seconds of n calls by the GPU's clock."""
+    start.record()
+    for _ in range(n):
+        call()
+    end.record()
+    end.synchronize()
+    return milliseconds(start, end) / 1e3
 
 
 def clocked(wait: Callable, call: Callable, n: int) -> float:

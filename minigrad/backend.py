@@ -138,7 +138,10 @@ def together(name: str, operands: list) -> None:
     devices = list(dict.fromkeys(device_of(x) for x in operands if is_array(x)))
     if len(devices) > 1:
         places = " and ".join(devices)
-        raise DeviceError(f"{name}: operands on {places}; nothing moves by itself, move one with .to({devices[0]!r})")
+        raise DeviceError(
+            f"{name}: operands on {places}; nothing moves by itself: use .to({devices[0]!r}), "
+            f"for an array Tensor(x, device={devices[0]!r})"
+        )
     if devices and devices[0] != "cpu":
         use(devices[0])
 

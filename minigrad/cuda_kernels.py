@@ -9,12 +9,13 @@ import numpy as np
 
 from minigrad import cuda, updates
 
+REALS = {"float32": "float", "float64": "double"}  # what `real` is in a CUDA source
 BLOCK = 256  # threads of a block; they have nothing to do with each other
 
 
 def options(dtype: np.dtype) -> tuple[str, ...]:
     """Return the compiler's options: which type `real` is."""
-    return (f"-DREAL={'float' if dtype.itemsize == 4 else 'double'}",)
+    return (f"-DREAL={REALS[dtype.name]}",)
 
 
 @functools.cache

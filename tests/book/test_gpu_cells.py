@@ -1,5 +1,8 @@
-"""The cells of chapter 15 that wait for a GPU run on the stand-in: without one they would stay unread until Colab."""
+"""Chapter 15: its cells that wait for a GPU run on the stand-in, and the times that it names are the stored ones."""
 
+import ast
+import json
+import statistics
 from pathlib import Path
 
 import nbformat
@@ -7,13 +10,31 @@ import pytest
 
 from unrolled import standin
 
-CHAPTER = Path(__file__).parents[2] / "book/4-fast/15-gpu.ipynb"
+ROOT = Path(__file__).parents[2]
 GUARD = "if mg.cuda.is_available():"
 
 
-@pytest.mark.skipif(standin.host.COMPILER is None, reason="there is no C++ compiler for the CUDA sources")
-def test_they_run_on_the_stand_in(capsys):
-    code = {cell.id: cell.source for cell in nbformat.read(CHAPTER, as_version=4).cells if cell.cell_type == "code"}
+@pytest.fixture
+def code():
+    """The chapter's code cells by their id."""
+    cells = nbformat.read(ROOT / "book/4-fast/15-gpu.ipynb", as_version=4).cells
+    return {cell.id: cell.source for cell in cells if cell.cell_type == "code"}
+
+
+def test_the_measured_times_are_the_stored_ones(code):
+    """They stand in the notebook, since Colab has no benchmarks/."""
+    tree = ast.parse(code["cpu"])
+    (named,) = (x.value for x in tree.body if isinstance(x, ast.Assign) and x.targets[0].id == "MEASURED")
+    rows = json.loads((ROOT / "benchmarks/results/sequences.json").read_text("utf8"))["rows"]
+    times = {
+        tuple(row["size"]): 1e3 * statistics.median(row["seconds"]["minigrad numba"]["forward"])
+        for row in rows.values()
+        if row["kind"] == "lstm"
+    }
+    assert ast.literal_eval(named) == pytest.approx(times, rel=5e-3)
+
+
+def test_the_cells_for_a_gpu_run_on_the_stand_in(code, compiler, capsys):
     guarded = [name for name, source in code.items() if GUARD in source]
     assert guarded == ["script-gpu", "live-run", "real"]
     names = {}

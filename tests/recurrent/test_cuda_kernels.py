@@ -19,19 +19,24 @@ from unrolled.standin import cupy as standin
 ids = lambda row: "-".join(map(str, row))
 
 
-@pytest.fixture(params=["in order", "in reverse", pytest.param("GPU", marks=pytest.mark.gpu)])
-def cupy(request, monkeypatch):
-    """CuPy, or the stand-in with the threads of a launch in one order or in the other."""
-    monkeypatch.setattr(cuda, "persistent", False)
+def opened(request, monkeypatch, persistent, orders):
+    """Yield CuPy, or the stand-in with the threads of a launch in an order."""
+    monkeypatch.setattr(cuda, "persistent", persistent)
     if request.param == "GPU":
         if cuda.missing():
             pytest.skip(cuda.missing())
         yield cuda.loaded()
     else:
         request.getfixturevalue("compiler")
-        monkeypatch.setattr(standin, "order", 1 if request.param == "in order" else -1)
+        monkeypatch.setattr(standin, "order", orders[request.param])
         with standin.installed() as module:
             yield module
+
+
+@pytest.fixture(params=["in order", "in reverse", pytest.param("GPU", marks=pytest.mark.gpu)])
+def cupy(request, monkeypatch):
+    """CuPy, or the stand-in with the threads of a launch in one order or in the other."""
+    yield from opened(request, monkeypatch, False, {"in order": 1, "in reverse": -1})
 
 
 def operands_of(row):

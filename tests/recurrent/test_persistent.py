@@ -15,6 +15,7 @@ from test_cuda_kernels import (  # these tests run here, too, by this file's `cu
     cotangents,
     ids,
     moved,
+    opened,
     operands_of,
     test_an_infinite_cotangent_passes_where_relu_does_and_nowhere_else,  # noqa: F401
     test_nothing_is_shared_and_nothing_given_is_written_into,  # noqa: F401
@@ -25,7 +26,6 @@ from test_cuda_kernels import (  # these tests run here, too, by this file's `cu
 
 from minigrad import cuda
 from minigrad.recurrent.kernels import on_cupy, on_numpy, persistent
-from unrolled.standin import cupy as standin
 
 ORDERS = {"in order": 1, "in reverse": -1, "late": 2}
 GPU = pytest.param("GPU", marks=pytest.mark.gpu)
@@ -33,16 +33,7 @@ GPU = pytest.param("GPU", marks=pytest.mark.gpu)
 
 @pytest.fixture(params=["late", GPU])
 def cupy(request, monkeypatch):
-    monkeypatch.setattr(cuda, "persistent", True)
-    if request.param == "GPU":
-        if cuda.missing():
-            pytest.skip(cuda.missing())
-        yield cuda.loaded()
-    else:
-        request.getfixturevalue("compiler")
-        monkeypatch.setattr(standin, "order", ORDERS[request.param])
-        with standin.installed() as module:
-            yield module
+    yield from opened(request, monkeypatch, True, ORDERS)
 
 
 @pytest.fixture

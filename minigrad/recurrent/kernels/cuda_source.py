@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-REALS = {"float32": "float", "float64": "double"}
-
 
 def source(*names: str) -> str:
     """Return CUDA files as one text, what all share first."""

@@ -11,9 +11,10 @@ backward function runs: `hs` (T + 1, B, H) of an Elman cell, `a`, `hs`, `cs` of 
 import functools
 from collections.abc import Callable, Iterator
 
+from minigrad.cuda_kernels import REALS
 from minigrad.errors import DTypeError
 from minigrad.recurrent.kernels import persistent
-from minigrad.recurrent.kernels.cuda_source import REALS, source
+from minigrad.recurrent.kernels.cuda_source import source
 from minigrad.recurrent.kernels.on_numpy import FUNCTIONS, flat, input_side, rows, weigh
 
 FAMILIES = "elman", "lstm", "gru"
@@ -56,7 +57,7 @@ def check(family: str, *operands: object) -> None:
     if len(found) > 1 or not found <= set(REALS):
         raise DTypeError(
             f"{family}_sequence: on a GPU all operands are float32 or all float64, not {' and '.join(sorted(found))}; "
-            "convert them with .astype, or the layer with .to"
+            "convert them with .astype"
         )
 
 

@@ -17,7 +17,8 @@ from itertools import cycle, product
 from typing import NamedTuple
 
 from minigrad import cuda
-from minigrad.recurrent.kernels.cuda_source import REALS, source
+from minigrad.cuda_kernels import REALS
+from minigrad.recurrent.kernels.cuda_source import source
 from minigrad.recurrent.kernels.on_numpy import FUNCTIONS
 from minigrad.recurrent.spec import CELLS, CellSpec
 
