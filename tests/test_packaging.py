@@ -42,6 +42,15 @@ def test_versions_are_bounded_on_both_sides(line):
     assert {">=", "<"} <= operators, f"pyproject.toml: give {line!r} a lower and an upper bound"
 
 
+def test_the_lock_holds_a_version_within_every_bound():
+    pinned = [Requirement(line) for line in requirements("requirements.lock")]
+    versions = {pin.name: next(iter(pin.specifier)).version for pin in pinned}
+    loose = [line for line in map(Requirement, requirements("requirements.txt")) if line.name in versions]
+    assert len(loose) == len(requirements("requirements.txt"))
+    wrong = [str(line) for line in loose if versions[line.name] not in line.specifier]
+    assert not wrong, f"run: make lock  (requirements.lock leaves the bounds of {wrong})"
+
+
 @pytest.mark.parametrize("command", [("check",), ("format", "--check")], ids=lambda command: command[0])
 def test_ruff_has_nothing_to_say(command, tracked):
     files = [name for name in tracked if name.endswith((".py", ".ipynb"))]

@@ -1,5 +1,6 @@
 """The site's build, and everything that follows from the one public address in `_config.yml`."""
 
+import hashlib
 import re
 import shutil
 import subprocess
@@ -112,9 +113,27 @@ def chapters(root: Path) -> list[str]:
     return list(parse_toc_yaml(root / "_toc.yml"))
 
 
+def inputs(root: Path) -> str:
+    """Return a digest of every file that the built book follows from."""
+    paths = [root / name for name in ("_config.yml", "_toc.yml", "requirements.lock")]
+    for folder in ("book", "minigrad", "unrolled"):
+        paths += sorted(path for path in (root / folder).rglob("*") if path.is_file())
+    digest = hashlib.sha256()
+    for path in paths:
+        if not {"__pycache__", ".ipynb_checkpoints"} & set(path.parts):
+            digest.update(f"{path.relative_to(root)} {path.stat().st_size} ".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
 def build(root: Path) -> Path:
-    """Build the book from its stored outputs, and return the page to open."""
+    """Build the book from its stored outputs where anything has changed, and return the page to open."""
     public_address(root)  # an error in it reads worse from within Sphinx
+    stamp = root / "_build/inputs"
+    digest = inputs(root)
+    page = root / "_build/html/index.html"
+    if page.exists() and stamp.exists() and stamp.read_text("utf8") == digest:
+        return page
+    stamp.unlink(missing_ok=True)
     command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "-n", "-W", "--keep-going", "-q"]
     html = root / "_build/html"
     memory = root / "_build/.doctrees"
@@ -134,4 +153,5 @@ def build(root: Path) -> Path:
         # Sphinx warns only about pages it reads: without this the next build would pass over them.
         shutil.rmtree(memory, ignore_errors=True)
         raise SiteError(f"The book was not built: {failed}")
-    return html / "index.html"
+    stamp.write_text(digest, "utf8")
+    return page
