@@ -130,12 +130,13 @@ def build(root: Path) -> Path:
     public_address(root)  # an error in it reads worse from within Sphinx
     stamp = root / "_build/inputs"
     digest = inputs(root)
-    page = root / "_build/html/index.html"
-    if page.exists() and stamp.exists() and stamp.read_text("utf8") == digest:
-        return page
+    html = root / "_build/html"
+    wanted = {html / f"{page}.html" for page in chapters(root)}
+    index = html / "index.html"
+    if stamp.exists() and stamp.read_text("utf8") == digest and all(page.exists() for page in (index, *wanted)):
+        return index
     stamp.unlink(missing_ok=True)
     command = [Path(sys.executable).with_name("jupyter-book"), "build", ".", "-n", "-W", "--keep-going", "-q"]
-    html = root / "_build/html"
     memory = root / "_build/.doctrees"
     # Sphinx rebuilds for a changed page or setting, but does not see a changed style or extension.
     unseen = [path for name in ("_assets", "_ext", "_vendor") for path in (root / "book" / name).rglob("*.*")]
@@ -143,7 +144,6 @@ def build(root: Path) -> Path:
     if seen.exists() and max(path.stat().st_mtime for path in unseen) > seen.stat().st_mtime:
         shutil.rmtree(memory)
     failed = "see above." if subprocess.run(command, cwd=root).returncode else ""
-    wanted = {html / f"{page}.html" for page in chapters(root)}
     built = set((html / "book").rglob("*.html"))
     for stale in built - wanted:
         stale.unlink()
@@ -154,4 +154,4 @@ def build(root: Path) -> Path:
         shutil.rmtree(memory, ignore_errors=True)
         raise SiteError(f"The book was not built: {failed}")
     stamp.write_text(digest, "utf8")
-    return page
+    return index

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from minigrad import errors
+from unrolled import site
 from unrolled.site import SiteError, chapters, derive, public_address
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -212,6 +213,39 @@ def test_while_the_address_is_empty_no_button_leads_nowhere(html):
     # The address itself decides: a checkout whose address is set has the buttons.
     text = (html / "book/2-recurrence/04-elman.html").read_text("utf8")
     assert bool(public_address(ROOT)) == ("mybinder.org" in text) == ("source-repository-button" in text)
+
+
+def test_only_a_change_is_built_again(copy, monkeypatch):
+    runs = []
+
+    def sphinx(command, cwd):
+        runs.append(command)
+        for name in ["index", *chapters(cwd)]:
+            page = cwd / f"_build/html/{name}.html"
+            page.parent.mkdir(parents=True, exist_ok=True)
+            page.touch()
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(site.subprocess, "run", sphinx)
+    for changed in ("book/intro.md", "book/_assets/new.css", "minigrad/ops.py", "_config.yml"):
+        site.build(copy)
+        before = len(runs)
+        assert site.build(copy).exists() and len(runs) == before
+        with open(copy / changed, "a") as file:
+            file.write("\n")
+        site.build(copy)
+        assert len(runs) == before + 1, f"a change of {changed} was not seen"
+    (copy / "_build/html/book/intro.html").unlink()
+    site.build(copy)
+    assert len(runs) == before + 2, "a page that is gone was not missed"
+
+
+def test_a_build_that_failed_is_tried_again(copy, monkeypatch):
+    monkeypatch.setattr(site.subprocess, "run", lambda command, cwd: SimpleNamespace(returncode=1))
+    (copy / "_build/html").mkdir(parents=True)
+    for _ in range(2):
+        with pytest.raises(SiteError, match="see above"):
+            site.build(copy)
 
 
 def set_address(root, url):
