@@ -8,12 +8,19 @@ from pathlib import Path
 
 import pytest
 
+# Workers share the cores: BLAS threads of each would fight for them. Kernels of notebooks inherit it.
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def pytest_collection_modifyitems(items):
-    """The longest first: else one core sets up a fresh environment while the others have nothing left to do."""
-    items.sort(key=lambda item: "network" not in item.fixturenames)
+    """The longest first: else one core runs a chapter while the others have nothing left to do."""
+    for item in items:
+        if "network" in item.fixturenames:
+            item.add_marker("slow")
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 @pytest.fixture(scope="session")
