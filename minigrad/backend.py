@@ -29,7 +29,7 @@ def namespace(*operands: object) -> ModuleType | SimpleNamespace:
     numbers = SCALARS
     for x in operands:
         if isinstance(x, HOST):
-            numbers = np
+            numbers = np if type(x) is not np.ma.MaskedArray else plain(x)
             if not cuda.loaded():
                 break
         elif not isinstance(x, NUMBERS):
@@ -37,6 +37,13 @@ def namespace(*operands: object) -> ModuleType | SimpleNamespace:
                 return cuda.loaded()
             raise DTypeError(f"no operation takes a {type(x).__name__}; pass a Tensor, a Value, an array or a number")
     return numbers
+
+
+def plain(data: object) -> object:
+    """Return the data as it is; refuse a masked array, whose mask every computation here would drop."""
+    if isinstance(data, np.ma.MaskedArray):
+        raise DTypeError("a masked array's mask would be dropped; give .filled(value) instead, or .compressed()")
+    return data
 
 
 def get_default_dtype() -> np.dtype:
@@ -70,7 +77,7 @@ def as_array(data: object, dtype: object = None, device: str | None = None) -> n
     """
     there = cuda.holds(data)
     try:
-        array = to_device(data, device or device_of(data)) if there else np.array(data)
+        array = to_device(data, device or device_of(data)) if there else np.array(plain(data))
     except (ValueError, TypeError) as error:
         raise DTypeError(f"cannot make an array of this {type(data).__name__}: {error}") from error
     dtype = np.dtype(dtype or (array.dtype if hasattr(data, "dtype") else _default))

@@ -5,10 +5,10 @@ returns the cotangent of its operand. It is ordinary code: given arrays it retur
 so that higher derivatives come from the same table.
 """
 
-import contextlib
 import functools
+import inspect
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from sys import modules
 
 from minigrad.backend import device_of, use
@@ -27,14 +27,40 @@ class Mode(threading.local):
 mode = Mode()
 
 
-@contextlib.contextmanager
-def no_grad() -> Iterator[None]:
-    """Run a block (or, as `@no_grad()`, a function) without recording a graph."""
-    before, mode.recording = mode.recording, False
-    try:
-        yield
-    finally:
-        mode.recording = before
+class no_grad:
+    """Run a block without recording a graph; as `@no_grad()` a function, or a generator, step by step."""
+
+    def __enter__(self) -> None:
+        self.before, mode.recording = mode.recording, False
+
+    def __exit__(self, *error: object) -> None:
+        mode.recording = self.before
+
+    def __call__(self, function: Callable) -> Callable:
+        if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+            raise GraphError(f"no_grad: {function.__name__} is async; write `with no_grad():` between its awaits")
+
+        @functools.wraps(function)
+        def unrecorded(*args: object, **kwargs: object) -> object:
+            with no_grad():
+                return function(*args, **kwargs)
+
+        @functools.wraps(function)
+        def steps(*args: object, **kwargs: object) -> Generator:
+            generator = function(*args, **kwargs)
+            step, given = generator.send, (None,)
+            while True:
+                try:
+                    with no_grad():  # and between the steps as the caller will
+                        result = step(*given)
+                except StopIteration as end:
+                    return end.value
+                try:
+                    step, given = generator.send, ((yield result),)
+                except BaseException as error:  # thrown in, or closed
+                    step, given = generator.throw, (error,)
+
+        return steps if inspect.isgeneratorfunction(function) else unrecorded
 
 
 class Op:
@@ -138,6 +164,9 @@ def op(
                         continue
                 parents.append(None)
             if kind is None:
+                if any(isinstance(x, list | tuple | str) for x in operands):  # which have a + and a * of their own
+                    found = next(type(x).__name__ for x in operands if isinstance(x, list | tuple | str))
+                    raise DTypeError(f"{this.name}: takes Tensors, arrays and numbers, not a {found}; make it a Tensor")
                 try:
                     return forward(*operands, **static)[0] if joint else forward(*operands, **static)
                 except AttributeError as error:  # a list has no .sum

@@ -13,10 +13,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from minigrad import compiled, cuda, cuda_kernels
-from minigrad.backend import SCALARS, as_array, beside, device_of, is_array, namespace, to_device, together, use
+from minigrad.backend import SCALARS, as_array, beside, device_of, is_array, namespace, plain, to_device, together, use
 from minigrad.errors import DTypeError, GraphError, OutOfRangeError, ShapeError
 from minigrad.graph import Node, Part
-from minigrad.op import elementwise, op
+from minigrad.op import elementwise, mode, op
+
+FLOAT = np.dtype(float)
 
 # --- elementwise, two operands ---------------------------------------------------------------------------------------
 
@@ -47,7 +49,7 @@ def div(a, b):
 
 @elementwise(
     lambda g, y, a, b: g * b * (a + (a == 0) * (b == 0)) ** (b - 1),  # 0 ** 0 is constant: 0, not 0 * inf
-    lambda g, y, a, b: g * y * log(a + (a == 0)),  # 0 where a is 0, not 0 * log(0)
+    lambda g, y, a, b: g * y * where(a == 0, where(b < 0, -math.inf, 0.0), log(a + (a == 0))),  # not 0 * log(0)
 )
 def pow(a, b):
     """Return a ** b elementwise, broadcast."""
@@ -128,6 +130,11 @@ def greater_equal(a, b):
 # --- elementwise, one operand ----------------------------------------------------------------------------------------
 
 
+def real(x):
+    """Return x as floats: of integers of 8 or 16 bits NumPy would compute functions in float16 or float32."""
+    return x.astype(float) if getattr(x, "dtype", FLOAT).kind in "biu" else x
+
+
 @elementwise(lambda g, y, x: -g)
 def neg(x):
     """Return -x."""
@@ -137,37 +144,37 @@ def neg(x):
 @elementwise(lambda g, y, x: g * y)
 def exp(x):
     """Return e ** x."""
-    return namespace(x).exp(x)
+    return namespace(x).exp(real(x))
 
 
 @elementwise(lambda g, y, x: g / x)
 def log(x):
     """Return the natural logarithm of x."""
-    return namespace(x).log(x)
+    return namespace(x).log(real(x))
 
 
 @elementwise(lambda g, y, x: g * (y + 1))
 def expm1(x):
     """Return e ** x - 1, accurate near 0."""
-    return namespace(x).expm1(x)
+    return namespace(x).expm1(real(x))
 
 
 @elementwise(lambda g, y, x: g / (1 + x))
 def log1p(x):
     """Return log(1 + x), accurate near 0."""
-    return namespace(x).log1p(x)
+    return namespace(x).log1p(real(x))
 
 
 @elementwise(lambda g, y, x: 0.5 * g / y)
 def sqrt(x):
     """Return the square root of x."""
-    return namespace(x).sqrt(x)
+    return namespace(x).sqrt(real(x))
 
 
 @elementwise(lambda g, y, x: g * (1 - y * y))
 def tanh(x):
     """Return the hyperbolic tangent of x."""
-    return namespace(x).tanh(x)
+    return namespace(x).tanh(real(x))
 
 
 @elementwise(lambda g, y, x: g * y * (1 - y))
@@ -187,19 +194,20 @@ def softplus(x):
 @elementwise(lambda g, y, x: where(x > 0, g, 0.0))
 def relu(x):
     """Return the larger of x and 0; the derivative at 0 is 0."""
-    return namespace(x).maximum(x, 0.0)
+    numbers = namespace(x)
+    return numbers.maximum(x, 0.0 if numbers is SCALARS else 0)  # integers stay what they are
 
 
 @elementwise(lambda g, y, x: g * cos(x))
 def sin(x):
     """Return the sine of x, in radians."""
-    return namespace(x).sin(x)
+    return namespace(x).sin(real(x))
 
 
 @elementwise(lambda g, y, x: -g * sin(x))
 def cos(x):
     """Return the cosine of x, in radians."""
-    return namespace(x).cos(x)
+    return namespace(x).cos(real(x))
 
 
 @elementwise(None)
@@ -327,15 +335,28 @@ def cumsum(x, *, axis=None):
 
 def below_top(x, axis):
     """Return x less its largest entry, so that no exponential overflows."""
-    x = x if x.dtype.kind == "f" else x.astype(float)  # small integers would wrap
+    x = real(x)  # small integers would wrap
     return x - x.max(axis=axis, keepdims=True)
 
 
-@op(lambda g, y, x, *, axis, keepdims: expand(g, x, axis, keepdims) * exp(x - expand(y, x, axis, keepdims)))
+def logsumexp_rule(g, y, x, *, axis, keepdims):
+    """Return g times each entry's share of the sum; infinite entries share evenly, and -inf has no share."""
+    y = expand(y, x, axis, keepdims)
+    infinite, ties = abs(y) == math.inf, (x == math.inf) * 1.0
+    count = sum(ties, axis=axis, keepdims=True)
+    share = where(ties > 0, ties / (count + (count == 0)), 0.0)
+    finite = exp(where(infinite, -math.inf, x) - where(infinite, 0.0, y))
+    return expand(g, x, axis, keepdims) * where(infinite, share, finite)
+
+
+@op(logsumexp_rule)
 def logsumexp(x, *, axis=None, keepdims=False):
-    """Return log(sum(exp(x))) over `axis`, shifted by the maximum so that it cannot overflow."""
-    numbers = namespace(x)
-    y = numbers.log(numbers.exp(below_top(x, axis)).sum(axis=axis, keepdims=True)) + x.max(axis=axis, keepdims=True)
+    """Return log(sum(exp(x))) over `axis`, shifted by the maximum so that it cannot overflow; -inf where all are."""
+    numbers, x = namespace(x), real(x)
+    top = x.max(axis=axis, keepdims=True)
+    shift = numbers.where(numbers.isfinite(top), top, 0).astype(x.dtype)
+    with np.errstate(divide="ignore", over="ignore"):  # log(0) is -inf; beside an infinite entry others do not count
+        y = numbers.log(numbers.exp(x - shift).sum(axis=axis, keepdims=True)) + shift
     return y if keepdims else y.squeeze(axis)
 
 
@@ -511,7 +532,7 @@ def within(name, x, indices, size, lowest=0):
     if isinstance(indices, Node):
         together(name, [array_of(x), indices.data])
     indices = array_of(indices)
-    indices = indices if cuda.holds(indices) else np.array(indices)
+    indices = indices if cuda.holds(indices) else np.array(plain(indices))
     if indices.dtype.kind not in "iu":
         raise DTypeError(f"{name}: indices are integers, not {indices.dtype}; cast them")
     if cuda.holds(indices):
@@ -739,8 +760,22 @@ def mse_loss(prediction, target):
         raise ShapeError(
             f"mse_loss: prediction {prediction.shape} and target {target.shape} must have one non-empty shape"
         )
-    error = prediction - target
+    error = real(prediction) - real(target)  # small integers would wrap
     return (error * error).mean()
+
+
+def in_place(symbol):
+    """Return the method behind p += ...: Python's own way, except for a leaf under no_grad, which would not change."""
+
+    def method(self, other):
+        if self.requires_grad and self.record is None and not mode.recording:
+            raise GraphError(
+                f"p {symbol}= ... under no_grad makes a new {type(self).__name__}, so it would train nothing; "
+                f"write p.data = p.data {symbol} ..."
+            )
+        return NotImplemented
+
+    return method
 
 
 class Operand(Node):
@@ -756,6 +791,7 @@ class Operand(Node):
     __rmul__ = lambda self, other: mul(other, self)
     __rtruediv__ = lambda self, other: div(other, self)
     __rpow__ = lambda self, other: pow(other, self)
+    __iadd__, __isub__, __imul__, __itruediv__, __ipow__, __imatmul__ = map(in_place, ("+", "-", "*", "/", "**", "@"))
     exp, log, sqrt, tanh, sigmoid, relu, sin, cos, abs = exp, log, sqrt, tanh, sigmoid, relu, sin, cos, abs
     expm1, log1p, softplus = expm1, log1p, softplus
 

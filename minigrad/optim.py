@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from minigrad import compiled, cuda, cuda_kernels, updates
-from minigrad.backend import device_of, to_device, use, zeros
+from minigrad.backend import device_of, is_array, to_device, use, zeros
 from minigrad.errors import GraphError, NonFiniteError, OptionError
 from minigrad.graph import Node
 from minigrad.ops import clip
@@ -57,12 +57,13 @@ def squared_norm(g: np.ndarray) -> float:
     if cuda.holds(g):
         use(device_of(g))
         return cuda.loaded().square(g, dtype=np.float64).sum()
-    return float(np.sum(np.square(g, dtype=np.float64)))
+    with np.errstate(over="ignore"):
+        return float(np.sum(np.square(g, dtype=np.float64)))
 
 
 def squared_norms(params: Iterable[Node]) -> list[float]:
-    """Return the sum of the squares of every gradient there is; what lies on one GPU comes in one transfer."""
-    sums = [squared_norm(p.grad) for p in with_gradients(params)]
+    """Return the sum of the squares of each one's gradient; what lies on one GPU comes in one transfer."""
+    sums = [squared_norm(p.grad) for p in params]
     for device in {device_of(x) for x in sums} - {"cpu"} if cuda.loaded() else ():
         use(device)
         there = [k for k, x in enumerate(sums) if device_of(x) == device]
@@ -74,6 +75,11 @@ def squared_norms(params: Iterable[Node]) -> list[float]:
 def finite(g: np.ndarray, squares: float) -> bool:
     """Whether no entry is NaN or infinite, given the sum of the squares: in float64 that may overflow."""
     return math.isfinite(squares) or bool(np.isfinite(to_device(g, "cpu")).all())
+
+
+def wide(x: np.ndarray) -> np.ndarray:
+    """Return float16 as float32, in which squares of gradients neither vanish nor overflow; all else as it is."""
+    return x.astype("float32") if getattr(x, "dtype", None) == np.float16 else x
 
 
 class Optimizer:
@@ -95,7 +101,8 @@ class Optimizer:
         if self.lr == 0:
             raise OptionError("lr must be above 0 at the start; a schedule may set it to 0 later")
         for name in self.running:
-            setattr(self, name, [0.0 if type(p.data) is float else zeros(p.data.shape, p.data) for p in self.params])
+            start = lambda p: 0.0 if type(p) is float else wide(zeros(p.shape, p))
+            setattr(self, name, [start(p.data) for p in self.params])
 
     def zero_grad(self) -> None:
         """Forget the gradients of the parameters."""
@@ -106,7 +113,7 @@ class Optimizer:
         """Move every parameter that has a gradient; a NaN or an infinity in any gradient raises NonFiniteError."""
         lr = checked("lr", self.lr)
         moving = [k for k, p in enumerate(self.params) if p.grad is not None]
-        for k, squares in zip(moving, squared_norms(self.params), strict=True):
+        for k, squares in zip(moving, squared_norms([self.params[k] for k in moving]), strict=True):
             p = self.params[k]
             if not finite(p.grad, squares):
                 raise NonFiniteError(
@@ -115,8 +122,9 @@ class Optimizer:
                 )
         for k in moving:
             p, (rule, kept, *numbers) = self.params[k], self.rule(k)
-            new, *means = apply(rule, [p.data, p.grad, *(getattr(self, name)[k] for name in kept)], [lr, *numbers])
-            p.data = p.own(new, True)
+            means = [getattr(self, name)[k] for name in kept]
+            new, *means = apply(rule, [wide(p.data), wide(p.grad), *means], [lr, *numbers])
+            p.data = p.own(new.astype(p.data.dtype, copy=False) if is_array(new) else new, True)
             for name, mean in zip(kept, means, strict=True):
                 getattr(self, name)[k] = mean
 
@@ -151,6 +159,7 @@ class SGD(Optimizer):
         params: Iterable[Node],
         lr: float,
         momentum: float = 0.0,
+        *,
         nesterov: bool = False,
         weight_decay: float = 0.0,
     ):
@@ -246,8 +255,21 @@ def exponential(step: int, rate: float, every: int = 1) -> float:
 # --- clipping --------------------------------------------------------------------------------------------------------
 
 
-def with_gradients(params: Iterable[Node] | Node) -> list[Node]:
-    return [p for p in ([params] if isinstance(params, Node) else params) if p.grad is not None]
+def with_gradients(name: str, params: Iterable[Node] | Node) -> list[Node]:
+    """Return the parameters that have a gradient; refuse none at all, as a generator gives the second time."""
+    params = [params] if isinstance(params, Node) else list(params)
+    if not params:
+        raise OptionError(f"{name}: no parameters; a generator gives them once, so pass net.parameters() again")
+    return [p for p in params if p.grad is not None]
+
+
+def common_norm(params: list[Node]) -> float:
+    """Return the Euclidean norm of all gradients; where squares would vanish or overflow, by way of the largest."""
+    norm = math.sqrt(sum(squared_norms(params)))
+    if 1e-150 < norm < 1e150 or not params:
+        return norm
+    largest = max(float(np.max(np.abs(to_device(p.grad, "cpu")), initial=0)) for p in params)
+    return largest * math.sqrt(sum(squared_norm(p.grad / largest) for p in params)) if 0 < largest < math.inf else norm
 
 
 def clip_grad_norm_(params: Iterable[Node] | Node, max_norm: float) -> float:
@@ -255,10 +277,10 @@ def clip_grad_norm_(params: Iterable[Node] | Node, max_norm: float) -> float:
 
     Source: Pascanu, Mikolov & Bengio 2013, Algorithm 1. Raises NonFiniteError where the norm is NaN or infinite.
     """
-    params = with_gradients(params)
+    params = with_gradients("clip_grad_norm_", params)
     if not max_norm >= 0:
         raise OptionError(f"clip_grad_norm_: max_norm must not be below 0, as {max_norm} is")
-    norm = math.sqrt(sum(squared_norms(params)))
+    norm = common_norm(params)
     if not math.isfinite(norm):
         raise NonFiniteError(f"clip_grad_norm_: the norm of the gradients is {norm}; clipping cannot mend that")
     if norm > max_norm:
@@ -273,7 +295,7 @@ def clip_grad_value_(params: Iterable[Node] | Node, clip_value: float) -> None:
 
     Source: Mikolov 2012 (thesis). Raises NonFiniteError, changing nothing, where an entry is NaN.
     """
-    params = with_gradients(params)
+    params = with_gradients("clip_grad_value_", params)
     if not clip_value >= 0:
         raise OptionError(f"clip_grad_value_: clip_value must not be below 0, as {clip_value} is")
     for p in params:

@@ -183,11 +183,11 @@ class Tensor(Operand):
         """Return the mean over `axis`."""
         return ops.mean(self, axis=axis, keepdims=keepdims)
 
-    def var(self, axis: int | tuple | None = None, ddof: int = 0, keepdims: bool = False) -> "Tensor":
+    def var(self, axis: int | tuple | None = None, *, ddof: int = 0, keepdims: bool = False) -> "Tensor":
         """Return the variance over `axis`, of n - ddof entries."""
         return ops.var(self, axis=axis, ddof=ddof, keepdims=keepdims)
 
-    def std(self, axis: int | tuple | None = None, ddof: int = 0, keepdims: bool = False) -> "Tensor":
+    def std(self, axis: int | tuple | None = None, *, ddof: int = 0, keepdims: bool = False) -> "Tensor":
         """Return the standard deviation over `axis`, of n - ddof entries."""
         return ops.std(self, axis=axis, ddof=ddof, keepdims=keepdims)
 
@@ -325,7 +325,7 @@ def position(index: object) -> np.ndarray:
     """Return an array of indices as a copy: the caller may write into its own before the backward sweep."""
     if isinstance(index, Tensor):
         index = index.data
-    index = index.copy() if backend.is_array(index) else np.array(index)
+    index = backend.plain(index).copy() if backend.is_array(index) else np.array(index)
     return index.astype(int) if index.size == 0 and index.dtype.kind == "f" else index  # an empty list
 
 

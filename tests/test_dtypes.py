@@ -58,7 +58,7 @@ TABLE = [
     *[(f"{label} of {name}", lambda _, f=f, whole=whole: f(whole), "default")
       for label, f in (("half", lambda i: i / 2), ("times 0.5", lambda i: i * 0.5), ("mean", ops.mean),
                        ("var", ops.var), ("std", ops.std), ("exp", ops.exp), ("sigmoid", ops.sigmoid),
-                       ("softplus", ops.softplus), ("relu", ops.relu), ("softmax", ops.softmax),
+                       ("softplus", ops.softplus), ("softmax", ops.softmax),
                        ("log_softmax", ops.log_softmax),
                        ("logsumexp", ops.logsumexp), ("cross_entropy", lambda i: ops.cross_entropy(i, 1)))
       for name, whole in (("integers", ints), ("bytes", bytes_), ("flags", flags))],
@@ -71,6 +71,8 @@ TABLE = [
     ("cumsum of flags", lambda _: flags.cumsum(), "int64"),
     ("sum of integers", lambda _: ints.sum(), "int64"),
     ("integers @ integers", lambda _: ints @ ints, "int64"),
+    ("relu of integers", lambda _: ops.relu(ints), "int64"),
+    ("relu of bytes", lambda _: ops.relu(bytes_), "uint8"),
     ("max of bytes", lambda _: bytes_.max(), "uint8"),
     ("maximum of integers", lambda _: ops.maximum(ints, 2), "int64"),
     ("clip of integers", lambda _: ints.clip(1, 2), "int64"),

@@ -20,6 +20,7 @@ class Embedding(Module):
         self,
         num_embeddings: int,
         embedding_dim: int,
+        *,
         rng: np.random.Generator | int | None = None,
         dtype: object = None,
     ):

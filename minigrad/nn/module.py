@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from minigrad.backend import check_device, to_device
-from minigrad.errors import DTypeError
+from minigrad.backend import check_device, is_array, to_device
+from minigrad.errors import DTypeError, GraphError, ShapeError
 from minigrad.state import matched
 from minigrad.tensor import Tensor
 
@@ -36,6 +36,15 @@ class Module:
     """Base of all layers: finds the parameters among its attributes, in the order in which they were set."""
 
     training = True  # what train() and eval() set; Dropout looks at it
+
+    def __setattr__(self, name: str, value: object) -> None:
+        leaf = isinstance(value, Tensor) and value.record is None and not isinstance(value, Parameter)
+        if (leaf or is_array(value)) and isinstance(vars(self).get(name), Parameter):
+            raise GraphError(
+                f"{type(self).__name__}.{name} is a parameter, and a {type(value).__name__} in its place would not be "
+                f"trained or saved; write .{name}.data = ... for new numbers, or assign an nn.Parameter"
+            )
+        super().__setattr__(name, value)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield (name, parameter), names dotted as in PyTorch; lists, tuples and dicts of modules are looked into."""
@@ -83,7 +92,12 @@ class Module:
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Take copies of the arrays of `state`; raises ShapeError, changing nothing, where names or shapes differ."""
-        arrays = matched(f"{type(self).__name__}.load_state_dict", self.state_dict(), state)
+        what = f"{type(self).__name__}.load_state_dict"
+        arrays, first = matched(what, self.state_dict(), state), {}
+        for name, p in self.named_parameters():
+            one = first.setdefault(p, name)
+            if not np.array_equal(to_device(arrays[one], "cpu"), to_device(arrays[name], "cpu"), equal_nan=True):
+                raise ShapeError(f"{what}: {one} and {name} are one parameter here, but their values differ")
         for name, p in self.named_parameters():
             p.data = arrays[name]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from minigrad.backend import generator, to_device, zeros
+from minigrad.backend import generator, plain, to_device, zeros
 from minigrad.errors import DTypeError, OptionError, ShapeError
 from minigrad.nn.dropout import Dropout
 from minigrad.nn.linear import check_input, uniform
@@ -131,7 +131,7 @@ def masks(name: str, lengths: Sequence[int] | None, T: int, B: int) -> tuple[np.
     """Return where a step is within its sequence (T, B, 1), and the index that turns each sequence round."""
     if lengths is None:
         return None, slice(None, None, -1)
-    lengths = np.asarray(lengths)
+    lengths = np.asarray(plain(lengths))
     if lengths.shape != (B,) or lengths.dtype.kind not in "iu" or lengths.min() < 1 or lengths.max() > T:
         raise ShapeError(f"{name}: lengths are {B} integers from 1 to {T}, one a sequence; got {lengths.tolist()}")
     t = np.arange(T)[:, None]

@@ -271,7 +271,9 @@ def test_one_setting_gives_every_address(copy):
     assert first["metadata"]["tags"] == ["nbval-skip", "remove-cell"]
 
     # One chapter shows the buttons as well as all of them; its links to the others then lead nowhere.
-    (copy / "_toc.yml").write_text("{format: jb-book, root: book/intro, chapters: [{file: book/2-recurrence/04-elman}]}")
+    (copy / "_toc.yml").write_text(
+        "{format: jb-book, root: book/intro, chapters: [{file: book/2-recurrence/04-elman}]}\n"
+    )
     subprocess.run([JUPYTER_BOOK, "build", ".", "-q"], cwd=copy, check=True, capture_output=True)
     text = (copy / "_build/html/book/2-recurrence/04-elman.html").read_text("utf8")
     notebook = "book/2-recurrence/04-elman.ipynb"

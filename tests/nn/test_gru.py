@@ -129,7 +129,7 @@ def test_gradients_equal_central_differences(sizes, order):
     gru = GRU(inputs, hidden, rng=1, dtype="float64")
 
     def function(x, h_0, *weights):
-        gru.weight_ih_l0, gru.weight_hh_l0, gru.bias_l0, gru.bias_hn_l0 = weights
+        vars(gru).update(zip(("weight_ih_l0", "weight_hh_l0", "bias_l0", "bias_hn_l0"), weights, strict=True))
         return gru(x, h_0)
 
     gradcheck(function, [X[:steps, :2, :inputs], H0[:, :2, :hidden], *gru.parameters()], order=order)

@@ -164,8 +164,7 @@ def test_gradients_equal_central_differences(spec):
     names = list(lstm.state_dict())
 
     def function(x, h_0, c_0, *weights):
-        for name, value in zip(names, weights, strict=True):
-            setattr(lstm, name, value)
+        vars(lstm).update(zip(names, weights, strict=True))
         output, (h_n, c_n) = lstm(x, (h_0, c_0))
         return output, h_n, c_n
 
@@ -176,7 +175,7 @@ def test_second_derivatives_equal_central_differences():
     lstm = LSTM(1, 2, peephole=True, rng=1, dtype="float64")
 
     def function(x, h_0, weight_hh, peephole):
-        lstm.weight_hh_l0, lstm.peephole_l0 = weight_hh, peephole
+        vars(lstm).update(weight_hh_l0=weight_hh, peephole_l0=peephole)
         output, (_, c_n) = lstm(x, (h_0, h_0 * weight_hh[:2, 0]))  # an initial state that depends on the weights
         return output, c_n
 

@@ -64,7 +64,7 @@ def test_gradients_equal_central_differences(nonlinearity):
     rnn = RNN(I, H, nonlinearity=nonlinearity, rng=1, dtype="float64")
 
     def function(x, h_0, *weights):
-        rnn.weight_ih_l0, rnn.weight_hh_l0, rnn.bias_l0 = weights
+        vars(rnn).update(zip(("weight_ih_l0", "weight_hh_l0", "bias_l0"), weights, strict=True))
         return rnn(x, h_0)
 
     order = 1 if nonlinearity == "relu" else 2

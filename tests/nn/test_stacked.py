@@ -216,8 +216,7 @@ def test_gradients_equal_central_differences(kind, lengths):
 
     def function(x, *given):
         states, weights = given[: len(net.states)], given[len(net.states) :]
-        for name, value in zip(names, weights, strict=True):
-            setattr(net, name, value)
+        vars(net).update(zip(names, weights, strict=True))
         output, last = net(x, states if len(states) > 1 else states[0], lengths=lengths)
         return output, *parts(last)
 

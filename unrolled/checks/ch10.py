@@ -151,7 +151,7 @@ def check_3(gradients: Callable) -> None:
     h_0, c_0 = rng.uniform(-1, 1, (2, 2, 4))
     W, R, b = (rng.uniform(-1, 1, size) for size in ((16, 3), (16, 4), 16))
     lstm = nn.LSTM(3, 4, dtype="float64")
-    leaves = [Tensor(v, "float64", requires_grad=True) for v in (W, R, b)]
+    leaves = [nn.Parameter(v) for v in (W, R, b)]
     lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_l0 = leaves
     start = Tensor(h_0[None], "float64"), Tensor(c_0[None], "float64")
     h, _ = lstm(Tensor(x, "float64"), start)
@@ -252,7 +252,7 @@ def check_5(coupled_gradients: Callable) -> None:
     h_0, c_0 = rng.uniform(-1, 1, (2, 2, 4))
     W, R, b = (rng.uniform(-1, 1, size) for size in ((8, 3), (8, 4), 8))
     lstm = nn.LSTM(3, 4, spec=CellSpec(coupled=True, output_gate=False), dtype="float64")
-    leaves = [Tensor(v, "float64", requires_grad=True) for v in (W, R, b, c_0[None])]
+    leaves = [nn.Parameter(v) for v in (W, R, b, c_0[None])]
     lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_l0 = leaves[:3]
     h, _ = lstm(Tensor(x, "float64"), (Tensor(h_0[None], "float64"), leaves[3]))
     right = [g.data for g in grad((h * own).sum(), leaves)]
