@@ -170,6 +170,8 @@ REFUSED = {
 def array(x: object) -> np.ndarray:
     """Return a copy of an array, or of a tensor of PyTorch or of minigrad."""
     x = x.data if isinstance(x, Node) else x
+    if "bfloat16" in str(getattr(x, "dtype", "")):  # which NumPy lacks; float32 holds all of it
+        x = x.float() if hasattr(x, "float") else x.astype("float32")
     for name in ("detach", "cpu", "numpy"):
         x = getattr(x, name)() if hasattr(x, name) else x
     return np.array(to_device(x, "cpu"))

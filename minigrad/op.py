@@ -7,6 +7,7 @@ so that higher derivatives come from the same table.
 
 import functools
 import inspect
+import math
 import threading
 from collections.abc import Callable, Generator, Iterator
 from sys import modules
@@ -151,9 +152,13 @@ def op(
         this = Op(forward, rules, joint, elementwise, reference, loss)
         registry[this.name] = this
         defaults, blind = forward.__kwdefaults__, None in rules
+        arity, code = len(rules) or math.inf, forward.__code__  # a joint rule takes any number of operands
+        names = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
 
         @functools.wraps(forward)
         def apply(*operands: object, **static: object) -> object:
+            if len(operands) > arity and len(operands) <= arity + len(names):  # sum(x, 0) for sum(x, axis=0)
+                return apply(*operands[:arity], **dict(zip(names, operands[arity:], strict=False)), **static)
             kind, parents, needed = None, [], False
             for x in operands:
                 if isinstance(x, Node):

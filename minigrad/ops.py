@@ -47,14 +47,26 @@ def div(a, b):
     return a / b
 
 
+def log_base(a, b):
+    """Return log(a), where a is not 0; of a negative number under an array of exponents NaN, as of a negative array."""
+    return math.nan if isinstance(a, float | int) and a < 0 and hasattr(b, "dtype") else log(a + (a == 0))
+
+
+def whole(x):
+    """Whether x is an integer or an array of them."""
+    return isinstance(x, int) or getattr(x, "dtype", FLOAT).kind in "biu"
+
+
 @elementwise(
     lambda g, y, a, b: g * b * (a + (a == 0) * (b == 0)) ** (b - 1),  # 0 ** 0 is constant: 0, not 0 * inf
-    lambda g, y, a, b: g * y * where(a == 0, where(b < 0, -math.inf, 0.0), log(a + (a == 0))),  # not 0 * log(0)
+    lambda g, y, a, b: g * y * where(a == 0, where(b < 0, -math.inf, 0.0), log_base(a, b)),  # not 0 * log(0)
 )
 def pow(a, b):
     """Return a ** b elementwise, broadcast."""
     if isinstance(a, float) and isinstance(b, float):
         return math.pow(a, b)  # Python's own a ** b would leave the real numbers for a negative base
+    if whole(b) and whole(a) and np.any(array_of(b < 0)):
+        a = real(a) if is_array(a) else float(a)  # NumPy has no integers to negative powers
     return a**b
 
 
@@ -240,7 +252,7 @@ def clip(x, *, min=None, max=None):
 
 def expand(g, like, axis, keepdims):
     """Return the cotangent of a reduction, spread over the axes of `like` that were reduced."""
-    if axis is not None and not keepdims:
+    if axis is not None and not keepdims and like.ndim:  # a 0-d array has an axis 0 for NumPy
         shape = list(like.shape)
         for k in axis if isinstance(axis, tuple) else (axis,):
             shape[k] = 1
@@ -567,6 +579,8 @@ def embedding(input, weight):
 
 def gather(x, indices, axis=-1):
     """Return x at one index along `axis` for each position: NumPy's take_along_axis, with its shapes."""
+    if not isinstance(axis, int | np.integer):
+        raise DTypeError("gather: takes x, the indices, then the axis; write gather(x, indices, axis)")
     if not -x.ndim <= axis < x.ndim:
         raise ShapeError(f"gather: shape {x.shape} has no axis {axis}")
     size = x.shape[axis]
@@ -598,7 +612,14 @@ def _concatenate(*xs, axis):
 
 def concatenate(xs: Sequence, axis: int = 0) -> object:
     """Return the arrays of a sequence joined along an existing axis."""
-    return _concatenate(*xs, axis=axis)
+    return _concatenate(*some("concatenate", xs), axis=axis)
+
+
+def some(name, xs):
+    """Return the arrays of a sequence; refuse an empty one, and make arrays of plain numbers and lists."""
+    if not len(xs):
+        raise ShapeError(f"{name}: there is nothing to join; pass at least one array")
+    return xs if any(isinstance(x, Node) for x in xs) else [x if is_array(x) else as_array(x) for x in xs]
 
 
 def stack_joint(gs, outputs, saved, operands, needs, *, axis):
@@ -613,7 +634,7 @@ def _stack(*xs, axis):
 
 def stack(xs: Sequence, axis: int = 0) -> object:
     """Return the arrays of a sequence, all of one shape, along a new axis."""
-    return _stack(*xs, axis=axis)
+    return _stack(*some("stack", xs), axis=axis)
 
 
 def unstack_joint(gs, outputs, saved, operands, needs, *, axis):
@@ -784,7 +805,9 @@ class Operand(Node):
     __slots__ = ()
 
     __add__, __sub__, __mul__, __truediv__, __pow__, __neg__, __abs__ = add, sub, mul, div, pow, neg, abs
-    __eq__, __ne__, __lt__, __le__, __gt__, __ge__ = equal, not_equal, less, less_equal, greater, greater_equal
+    __lt__, __le__, __gt__, __ge__ = less, less_equal, greater, greater_equal
+    __eq__ = lambda self, other: NotImplemented if other is None else equal(self, other)
+    __ne__ = lambda self, other: NotImplemented if other is None else not_equal(self, other)
     __hash__ = object.__hash__
     __radd__ = lambda self, other: add(other, self)
     __rsub__ = lambda self, other: sub(other, self)

@@ -68,6 +68,8 @@ class Tensor(Operand):
     def explain(name: str, raw: list, static: dict, error: Exception) -> Exception:
         shapes = ", ".join(str(np.shape(x)) for x in raw)
         given = "".join(f", {key}={value!r}" for key, value in static.items() if value is not None)
+        if isinstance(error, OverflowError):
+            return DTypeError(f"{name}: {error}; cast the Tensor first, for example .astype('int64')")
         if isinstance(error, ArithmeticError):
             return error
         kind = DTypeError if isinstance(error, TypeError | AttributeError) else ShapeError
@@ -271,15 +273,26 @@ class Tensor(Operand):
         )
 
     def __iter__(self) -> Iterator["Tensor"]:
-        if self.ndim == 0:
-            raise ShapeError("a 0-d Tensor has nothing to iterate over; .item() is its number")
+        if self.ndim == 0:  # a TypeError, by which Python and NumPy know what cannot be iterated over
+            raise DTypeError("a 0-d Tensor has nothing to iterate over; .item() is its number")
         return iter(ops.unstack(self, axis=0))
 
     def __len__(self) -> int:
         return len(self.data)
 
+    def __contains__(self, x: object) -> bool:
+        return bool(backend.as_result(ops.equal(self.data, x.data if isinstance(x, Tensor) else x)).any())
+
     def __float__(self) -> float:
         return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu":
+            raise DTypeError(f"an index is an integer, this Tensor is {self.dtype}; use int(x) or .astype(int)")
+        return int(self.item())
 
     def __bool__(self) -> bool:
         if self.size != 1:
@@ -299,6 +312,9 @@ class Tensor(Operand):
         return np.array(self.numpy(), dtype=dtype, copy=copy)
 
     def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: object, **kwargs: object) -> "Tensor":
+        special = method != "__call__" or kwargs or ufunc not in UFUNCS
+        if special and "out" not in kwargs and not needs_gradient(inputs):
+            return getattr(ufunc, method)(*map(plain, inputs), **kwargs)  # there is no gradient to be lost
         if method != "__call__" or kwargs:
             raise DTypeError(
                 f"np.{ufunc.__name__} with {method if method != '__call__' else ', '.join(kwargs) + '='} is not "
@@ -307,6 +323,8 @@ class Tensor(Operand):
         return dispatch(UFUNCS, ufunc)(*inputs)
 
     def __array_function__(self, function: object, types: tuple, args: tuple, kwargs: dict) -> "Tensor":
+        if function not in FUNCTIONS and not needs_gradient(args):
+            return function(*map(plain, args), **kwargs)
         ours = dispatch(FUNCTIONS, function)
         try:
             inspect.signature(ours).bind(*args, **kwargs)
@@ -353,6 +371,8 @@ def lower_mixed(op: Op, operands: tuple) -> list:
             raise DTypeError(f"{op.name}: a Tensor meets a {type(x).__name__}; make it a Tensor first")
         if isinstance(x, np.generic):
             x = x.item()
+        elif not isinstance(x, Tensor | float | int | list | tuple) and not backend.is_array(x):
+            x = backend.as_array(x)  # of another library: pandas, polars, PyTorch
         if op.rules[k : k + 1] == (None,) and (any(op.rules) or not op.elementwise):  # or a condition
             indices.append(k)
         if isinstance(x, Tensor):
@@ -373,6 +393,16 @@ def lower_mixed(op: Op, operands: tuple) -> list:
         if backend.is_array(x) and k not in indices and (x.dtype.kind != "f" or not hasattr(operands[k], "dtype")):
             raw[k] = x.astype(dtype)
     return raw
+
+
+def needs_gradient(args: Sequence) -> bool:
+    """Whether a Tensor among the arguments of a NumPy function, or in a list of them, requires a gradient."""
+    return any(needs_gradient(x) if isinstance(x, list | tuple) else getattr(x, "requires_grad", False) for x in args)
+
+
+def plain(x: object) -> object:
+    """Return an argument of a NumPy function with arrays in place of Tensors."""
+    return type(x)(map(plain, x)) if isinstance(x, list | tuple) else x.numpy() if isinstance(x, Tensor) else x
 
 
 def dispatch(table: dict, function: object) -> object:

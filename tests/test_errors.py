@@ -67,7 +67,7 @@ TABLE = [
     ),
     (lambda: x.item(), ShapeError, ["item", "(2, 3)"]),
     (lambda: bool(x > 0), ShapeError, ["6 entries", ".any()", ".all()"]),
-    (lambda: iter(x.sum()), ShapeError, ["0-d", ".item()"]),
+    (lambda: iter(x.sum()), DTypeError, ["0-d", ".item()"]),
     # types
     (lambda: Tensor(ints, requires_grad=True), DTypeError, ["int64", "cast", ".astype"]),
     (lambda: Tensor("text"), DTypeError, ["floats, integers or booleans"]),

@@ -248,3 +248,173 @@ def test_clipping_by_a_norm_whose_square_overflows_or_vanishes(scale):
     p.grad = np.array([3.0, 4.0]) * scale
     assert optim.clip_grad_norm_([p], scale) == pytest.approx(5 * scale)
     assert p.grad == pytest.approx(np.array([0.6, 0.8]) * scale, rel=1e-3, abs=0)
+
+
+class Series:
+    """Data of another library: what NumPy makes of it, and a dtype that NumPy does not know."""
+
+    dtype = "Int64Dtype()"
+
+    def __init__(self, *values, dtype="int64"):
+        self.values = np.array(values, dtype)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.values, dtype)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_unsigned_lengths(bidirectional):
+    net, x = nn.GRU(2, 3, rng=0, bidirectional=bidirectional), np.ones((3, 2, 2), "float32")
+    right = net(x, lengths=[3, 1])[0].data
+    for lengths in (np.array([3, 1], "uint64"), Series(3, 1, dtype="uint64")):
+        assert np.array_equal(net(x, lengths=lengths)[0].data, right)
+
+
+@pytest.mark.parametrize("name", ["sum", "max", "min", "logsumexp"])
+def test_a_reduction_of_one_number_over_its_axis_0(name):
+    x = Tensor(3.0, requires_grad=True)
+    getattr(mg, name)(x, axis=0).backward()
+    assert x.grad == 1
+
+
+def test_a_0d_tensor_is_not_iterable_for_numpy():
+    assert not np.iterable(Tensor(1.0)) and np.iterable(Tensor([1.0]))
+    with pytest.raises(DTypeError, match=r"nothing to iterate over; \.item"):
+        iter(Tensor(1.0))
+
+
+def test_tensors_where_python_wants_an_integer():
+    t, i = Tensor([1.0, 5.0, 2.0]), Tensor(np.array([0, 1, 2]))
+    assert int(t.argmax()) == 1 and [10, 20, 30][t.argmax()] == 20 and list(range(i[2])) == [0, 1]
+    assert int(Tensor(2.7)) == 2
+    with pytest.raises(TypeError, match=r"an index is an integer, this Tensor is float32; use int\(x\)"):
+        [10, 20][Tensor(1.0)]
+
+
+def test_membership_and_comparison_with_none():
+    t = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    assert 2.0 in t and Tensor(2.0) in t and 5.0 not in t
+    assert (t == None) is False and (t != None) is True  # noqa: E711
+    assert (mg.Value(1.0) == None) is False  # noqa: E711
+
+
+def test_a_negative_number_to_the_power_of_a_tensor():
+    x = Tensor([2.0, 3.0], requires_grad=True)
+    y = (-2.0) ** x
+    y.sum().backward()
+    assert y.tolist() == [4, -8] and np.isnan(x.grad).all()  # as in PyTorch
+
+
+@pytest.mark.parametrize("data", [Series(1, 2), Series(1, 2, dtype=object)])
+def test_data_of_other_libraries_as_operand_and_target(data):
+    x = Tensor([1.0, 4.0])
+    if data.values.dtype == object:
+        for call in (lambda: x + data, lambda: mg.mse_loss(x, data)):
+            with pytest.raises(DTypeError, match="a Tensor holds floats, integers or booleans, not object"):
+                call()
+    else:
+        assert (x + data).tolist() == [2, 6] and mg.mse_loss(x, data).item() == 2
+        assert mg.cross_entropy(Tensor(np.zeros((2, 3), "float32")), data).item() == pytest.approx(math.log(3))
+
+
+@pytest.mark.parametrize("kind", ["Int64", "Float64", "category", "int64"])
+def test_columns_of_pandas(kind):
+    pandas = pytest.importorskip("pandas")
+    column, x = pandas.Series([1, 2], dtype=kind), Tensor([1.0, 4.0])
+    assert (x * column).tolist() == [1, 8] and mg.mse_loss(x, column).item() == 2
+
+
+def test_cells_without_gates():
+    spec = {"input_gate": False, "forget_gate": False, "output_gate": False}
+    for biases in ((), ("gates",), ("cells", "gates")):
+        lstm = nn.LSTM(2, 3, spec=mg.nn.rnn.CellSpec(**spec, biases=biases), rng=0)
+        assert lstm(np.ones((4, 2, 2), "float32"))[0].shape == (4, 2, 3)
+        assert (lstm.bias_l0 is None) is ("cells" not in biases)
+    with pytest.raises(OptionError, match="gate_recurrence='all' feeds gates, and this cell has none"):
+        mg.nn.rnn.CellSpec(**spec, gate_recurrence="all")
+
+
+def test_settings_by_position():
+    x = Tensor([[1.0, 5.0, 2.0], [4.0, 0.0, 3.0]])
+    assert mg.sum(x, 0).tolist() == [5, 5, 5] and mg.sum(x, 1, True).shape == (2, 1)
+    assert mg.sum(x.data, 0).tolist() == [5, 5, 5]
+    assert np.array_equal(mg.softmax(x, 0).data, mg.softmax(x, axis=0).data)
+    assert mg.reshape(x, (3, 2)).shape == (3, 2) and mg.argmax(x, 1).tolist() == [1, 0]
+    with pytest.raises(DTypeError):
+        mg.sum(x, 0, True, 3)
+
+
+def test_gather_in_the_order_of_pytorch_says_what_to_write():
+    x, i = Tensor([[1.0, 2.0]]), np.array([[1]])
+    assert mg.gather(x, i, 1).tolist() == [[2.0]]
+    with pytest.raises(DTypeError, match=r"write gather\(x, indices, axis\)"):
+        mg.gather(x, 1, i)
+
+
+def test_joining_nothing_and_joining_numbers():
+    for join in (mg.concatenate, mg.stack):
+        with pytest.raises(ShapeError, match=f"{join.__name__}: there is nothing to join"):
+            join([])
+    assert mg.stack([1.0, 2.0]).tolist() == [1, 2] and mg.concatenate([[1.0], [2.0]]).tolist() == [1, 2]
+    assert mg.stack([1.0, Tensor(2.0)]).tolist() == [1, 2]
+
+
+def test_integers_to_negative_powers():
+    i, j = Tensor(np.array([2, 4])), Tensor(np.array([-1, 1]))
+    assert (i**-1).tolist() == [0.5, 0.25] and (2**j).tolist() == [0.5, 2]
+    assert (i**j).tolist() == [0.5, 4] and (i**2).dtype == "int64"
+
+
+def test_a_number_that_a_small_integer_cannot_hold():
+    with pytest.raises(DTypeError, match=r"add: .*-3.*uint8; cast the Tensor first"):
+        Tensor(np.array([5], "uint8")) + (-3)
+
+
+def test_a_state_kept_across_batches_names_its_remedy():
+    h = Tensor([1.0], requires_grad=True)
+    y = h * 2
+    y.sum().backward()
+    with pytest.raises(GraphError, match=r"\.detach\(\) a state that is kept from batch to batch"):
+        (y * 2).sum().backward()
+
+
+class BFloat16:
+    """A tensor of PyTorch in bfloat16, of which NumPy knows nothing."""
+
+    dtype = "torch.bfloat16"
+
+    def __init__(self, data):
+        self.data = data
+
+    def float(self):
+        return np.asarray(self.data, "float32")
+
+    def numpy(self):
+        raise TypeError("Got unsupported ScalarType BFloat16")
+
+
+def test_a_checkpoint_in_bfloat16():
+    from minigrad.io import from_torch
+
+    lstm = nn.LSTM(2, 3, rng=0)
+    state = {
+        "weight_ih_l0": BFloat16(np.ones((12, 2))),
+        "weight_hh_l0": BFloat16(np.ones((12, 3))),
+        "bias_ih_l0": BFloat16(np.ones(12)),
+        "bias_hh_l0": BFloat16(np.ones(12)),
+    }
+    lstm.load_state_dict(from_torch(state))
+    assert lstm.bias_l0.tolist() == [2.0] * 12 and lstm.weight_hh_l0.dtype == "float32"
+    ml_dtypes = pytest.importorskip("ml_dtypes")
+    assert from_torch({"w": np.ones(2, ml_dtypes.bfloat16)})["w"].dtype == "float32"
+
+
+def test_numpy_functions_where_no_gradient_can_be_lost():
+    x, w = Tensor([3.0, math.nan, 1.0]), Tensor([1.0], requires_grad=True)
+    assert np.isnan(x).tolist() == [False, True, False] and np.argsort(x).tolist() == [2, 0, 1]
+    assert np.allclose(x, x, equal_nan=True) and np.round(Tensor([1.4]), 0).tolist() == [1]
+    assert np.unique(Tensor([2, 1, 2])).tolist() == [1, 2] and np.zeros_like(x).tolist() == [0, 0, 0]
+    assert np.add.reduce(Tensor([1.0, 2.0])) == 3 and np.column_stack([x, x]).shape == (3, 2)
+    for call in (lambda: np.isnan(w), lambda: np.argsort(w), lambda: np.column_stack([x[:1], w])):
+        with pytest.raises(DTypeError, match="no counterpart"):
+            call()

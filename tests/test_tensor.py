@@ -261,7 +261,7 @@ def test_shape_methods():
     assert x.transpose(1, 0).shape == x.transpose((1, 0)).shape == x.transpose().shape == (3, 2)
     assert (x.ndim, x.size, len(x)) == (2, 6, 2)
     assert [row.data.tolist() for row in x] == x.data.tolist()
-    with pytest.raises(ShapeError, match="0-d"):
+    with pytest.raises(DTypeError, match="0-d"):
         iter(Tensor(1.0))
     assert x[Tensor(np.array([1]))].data.tolist() == [[3, 4, 5]] and x[x > 3].data.tolist() == [4, 5]
 

@@ -1,9 +1,13 @@
 """How kernels are compiled: at their first use on a machine, once; from then on the machine code is loaded."""
 
+import atexit
 import hashlib
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from numba import config, njit
@@ -20,12 +24,19 @@ kernels = []
 def cache_folder() -> Path:
     """Return where machine code is kept: a folder for this version of the sources, since Numba looks at one file only.
 
-    It lies beside the sources, or in the user's cache where those cannot be written.
+    It lies where NUMBA_CACHE_DIR says, else beside the sources, else in the user's cache: in the first of these that
+    can be written. Where none can, it lasts as long as the process.
     """
     version = hashlib.sha256(b"".join(path.read_bytes() for path in SOURCES)).hexdigest()[:12]
-    if os.access(HERE, os.W_OK):
-        return HERE / "__pycache__" / version
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minigrad" / version
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "minigrad"
+    for place in ([Path(config.CACHE_DIR) / "minigrad"] if config.CACHE_DIR else []) + [HERE / "__pycache__", user]:
+        with suppress(OSError):
+            (place / version).mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=place / version).close()
+            return place / version
+    folder = tempfile.mkdtemp(prefix="minigrad-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 FOLDER = cache_folder()

@@ -134,7 +134,7 @@ def masks(name: str, lengths: Sequence[int] | None, T: int, B: int) -> tuple[np.
     lengths = np.asarray(plain(lengths))
     if lengths.shape != (B,) or lengths.dtype.kind not in "iu" or lengths.min() < 1 or lengths.max() > T:
         raise ShapeError(f"{name}: lengths are {B} integers from 1 to {T}, one a sequence; got {lengths.tolist()}")
-    t = np.arange(T)[:, None]
+    t, lengths = np.arange(T)[:, None], lengths.astype(int)  # unsigned ones minus t would be floats
     back = np.where(t < lengths, lengths - 1 - t, t)
     return (t < lengths)[..., None], (back, np.arange(B))
 
@@ -263,7 +263,7 @@ class LSTM(Recurrent):
             b = {row: uniformly(size).data for row, size in sizes.items() if self.biased(row)}
             if "f" in b:
                 b["f"] = np.full_like(b["f"], self.forget_bias)
-            found["bias"] = Parameter(np.concatenate(list(b.values())))
+            found["bias"] = Parameter(np.concatenate(list(b.values()))) if b else None
         if spec.peepholes:
             found["peephole"] = uniformly(3, self.hidden_size)
         if spec.gate_recurrence != "none":

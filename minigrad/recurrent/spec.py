@@ -53,6 +53,8 @@ class CellSpec:
             raise OptionError(f"CellSpec: biases holds 'gates', 'cells' or both, not {self.biases}")
         if self.coupled and not (self.input_gate and self.forget_gate):
             raise OptionError("CellSpec: coupled gates, f = 1 - i, need an input gate and a forget gate")
+        if self.gate_recurrence != "none" and not self.gates:
+            raise OptionError(f"CellSpec: gate_recurrence={self.gate_recurrence!r} feeds gates, and this cell has none")
         if self.block_size < 1:
             raise OptionError(f"CellSpec: block_size is at least 1, not {self.block_size}")
         if self.peepholes and self.block_size > 1:

@@ -20,10 +20,10 @@ from minigrad.recurrent.lstm import lstm_sequence
 # --- with and without Numba ------------------------------------------------------------------------------------------
 
 
-def run(code, *paths, cache=None):
+def run(code, *paths, cache=None, **variables):
     """Run a program in a process of its own, which finds modules in `paths` first; returns (stdout, stderr)."""
     env = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, [*paths, Path(minigrad.__file__).parents[1]]))}
-    env |= {"XDG_CACHE_HOME": str(cache)} if cache else {}
+    env |= ({"XDG_CACHE_HOME": str(cache)} if cache else {}) | variables
     command, here = [sys.executable, "-c", code], Path(__file__).parent
     ran = subprocess.run(command, capture_output=True, text=True, env=env, cwd=here, timeout=120)
     assert ran.returncode == 0, ran.stderr
@@ -112,31 +112,41 @@ print(sum(len(known.signatures) for known in compiling.kernels))
 """
 
 
-@pytest.mark.parametrize("writable", [True, False])
-def test_kernels_compile_at_their_first_use_once_with_one_line(on_numba, tmp_path, writable):
+@pytest.mark.parametrize("place", ["beside the sources", "in the user's cache", "where NUMBA_CACHE_DIR says"])
+def test_kernels_compile_at_their_first_use_once_with_one_line(on_numba, tmp_path, place):
     package = Path(minigrad.__file__).parent
     shutil.copytree(package, tmp_path / "minigrad", ignore=shutil.ignore_patterns("__pycache__"))
-    code = "" if writable else "import os\nos.access = lambda *_: False\n"
-    code += COMPILE
+    if place == "in the user's cache":
+        (tmp_path / "minigrad/compiled/__pycache__").write_text("a file, not a folder")
+    variables = {"NUMBA_CACHE_DIR": str(tmp_path / "numba")} if place.startswith("where") else {}
     where, cache = str(tmp_path / "minigrad"), tmp_path / "cache"
-    out, err = run(code, tmp_path, cache=cache)
+    again = lambda: run(COMPILE, tmp_path, cache=cache, **variables)
+    out, err = again()
     assert out.split() == [where, "0", "2", "2"], "something else was compiled"
     assert err.count("\n") == 1 and err.startswith("minigrad: compiling its kernels, once on this machine")
-    assert cache.exists() is not writable
-    out, err = run(code, tmp_path, cache=cache)
+    folders = {
+        "beside the sources": tmp_path / "minigrad/compiled/__pycache__",
+        "in the user's cache": cache / "minigrad",
+        "where NUMBA_CACHE_DIR says": tmp_path / "numba/minigrad",
+    }
+    assert [name for name, folder in folders.items() if list(folder.rglob("*.nbc"))] == [place]
+    out, err = again()
     assert out.split() == [where, "2", "0", "2"] and err == ""
     source = tmp_path / "minigrad/compiled/simd.py"  # machine code of other sources is not taken
     source.write_text(source.read_text().replace('"fadd"', '"fsub"'))
-    out, err = run(code, tmp_path, cache=cache)
+    out, err = again()
     assert out.split() == [where, "0", "2", "2"] and err.count("\n") == 1
 
 
 def test_where_nothing_can_be_kept_kernels_still_compile(on_numba, tmp_path):
     package = Path(minigrad.__file__).parent
     shutil.copytree(package, tmp_path / "minigrad", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "file").write_text("")
-    out, err = run("import os\nos.access = lambda *_: False\n" + COMPILE, tmp_path, cache=tmp_path / "file")
+    for file in ("file", "minigrad/compiled/__pycache__"):
+        (tmp_path / file).write_text("")
+    (tmp_path / "temporary").mkdir()
+    out, err = run(COMPILE, tmp_path, cache=tmp_path / "file", TMPDIR=str(tmp_path / "temporary"))
     assert out.split()[-1] == "2" and err.count("\n") == 1
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["x", "h", "W", "R", "b", "mask"])
