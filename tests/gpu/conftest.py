@@ -75,10 +75,10 @@ def gpu(request, monkeypatch):
         request.getfixturevalue("compiler")
         named, compiled = {(code, option) for _, code, options in sources() for option in options}, host.compiled
 
-        def known(code, options, order):
+        def known(code, options):
             unknown = [option for option in options if (code, option) not in named]
             assert not unknown, f"no sources() compiles this code with {unknown}"
-            return compiled(code, options, order)
+            return compiled(code, options)
 
         monkeypatch.setattr(host, "compiled", known)
         with standin.installed() as cupy:

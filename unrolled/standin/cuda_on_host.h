@@ -3,8 +3,8 @@
 // Every thread of a launch is a coroutine (a fiber) of one thread of the host. A fiber runs until it waits: at
 // __syncthreads for its block, at a shuffle for its warp, at __nanosleep for anybody. Blocks of an ordinary launch run
 // one after the other; those of a cooperative one take turns. What waits for ever is reported, not waited for.
-// Launches are deterministic. Threads that run in order (ORDER=1), in reverse (-1), and blocks and warps of which one is
-// always kept waiting for a while, drawn from a seed (any other ORDER), find races between threads: the tests try them.
+// Launches are deterministic. Threads that run in order (order 1), in reverse (-1), and blocks and warps of which one is
+// always kept waiting for a while, drawn from a seed (any other order), find races between threads: the tests try them.
 #pragma once
 #include <ucontext.h>
 
@@ -68,6 +68,7 @@ inline Fiber* current = nullptr;
 inline ucontext_t scheduler;
 inline const std::function<void()>* body = nullptr;
 inline const char* fault = nullptr;
+inline int order = 1;
 inline bool moved = false;  // has anything but waiting happened since the scheduler looked?
 
 inline void yield() { swapcontext(&current->context, &scheduler); }
@@ -102,10 +103,10 @@ inline void release(Block& block) {
 }
 
 inline bool run(std::vector<std::unique_ptr<Block>>& blocks) {
-  auto dice = [state = uint64_t(ORDER * ORDER)](size_t n) mutable { return (state = state * 48271 % 2147483647) % n; };
+  auto dice = [state = uint64_t(order * order)](size_t n) mutable { return (state = state * 48271 % 2147483647) % n; };
   unsigned late_block = ~0u, late_warp = ~0u;
   for (int idle = 0, turns = 0;; --turns) {
-    if (ORDER * ORDER != 1 && turns <= 0) {
+    if (order * order != 1 && turns <= 0) {
       turns = dice(100);
       late_block = dice(2) ? dice(blocks.size()) : ~0u;
       late_warp = late_block == ~0u ? dice((blocks[0]->fibers.size() + 31) / 32) : ~0u;
@@ -121,11 +122,11 @@ inline bool run(std::vector<std::unique_ptr<Block>>& blocks) {
         current = f;
         swapcontext(&scheduler, &f->context);
       };
-#if ORDER < 0
-      for (auto f = block->fibers.rbegin(); f != block->fibers.rend(); ++f) step(*f);
-#else
-      for (Fiber* f : block->fibers) step(f);
-#endif
+      if (order < 0) {
+        for (auto f = block->fibers.rbegin(); f != block->fibers.rend(); ++f) step(*f);
+      } else {
+        for (Fiber* f : block->fibers) step(f);
+      }
       release(*block);
     }
     if (!live) return true;

@@ -26,7 +26,7 @@ __version__ = "14.0.0 (stand-in)"
 DEVICES = 2
 FLAGS = "c_contiguous", "f_contiguous", "owndata"  # all there are in CuPy
 counts = collections.Counter()
-order = 1  # of the threads in a launch: 1 or -1
+order = 1  # of the threads in a launch: 1, -1, or the seed of a random one
 _current = [0]
 _used = [0]  # bytes of all arrays
 
@@ -412,8 +412,8 @@ class RawKernel:
         for x in args:
             if isinstance(x, ndarray) and not x.flags.c_contiguous:
                 raise ValueError("stand-in: a raw kernel ignores strides; this array is not contiguous")
-        library = host.compiled(self._module.code, tuple(self._module.options), order)
-        host.launch(library, self.name, grid, block, [_argument(x) for x in args], shared_mem, cooperative)
+        library = host.compiled(self._module.code, tuple(self._module.options))
+        host.launch(library, self.name, grid, block, [_argument(x) for x in args], shared_mem, cooperative, order)
 
 
 def _argument(x):
