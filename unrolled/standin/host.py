@@ -42,7 +42,7 @@ def build(command, kind, text, target):
 
 @functools.cache
 def precompiled(digest):
-    """Return the folder of the header, which g++ reads in half the time once it is compiled; clang takes it as it is."""
+    """Return the folder of the header, which g++ reads faster once it is compiled; clang takes it as it is."""
     folder = Path(tempfile.gettempdir()) / f"minigrad-cuda-on-host-{os.getuid()}" / digest
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "cuda_on_host.h.gch").exists():
