@@ -1,12 +1,18 @@
 """Every exercise: its solution passes alone, its stub fails, each named misconception gets its hint."""
 
+import copy
+import functools
 import importlib
+import re
+import symtable
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from misconceptions import Misconception
 
+import minigrad as mg
 from unrolled import exercises
 from unrolled.checks import CheckFailed
 
@@ -25,20 +31,63 @@ def misconceptions(chapter: str) -> list[Misconception]:
     return importlib.import_module(f"misconceptions.ch{chapter}").MISCONCEPTIONS
 
 
-def run(nb: nbformat.NotebookNode, exercise: str | None, answer: str | None = None) -> None:
-    """Run one exercise alone in this process: the given cells before it, its answer (or another), its checks."""
+@functools.lru_cache(maxsize=8)
+def given(path: Path, exercise: str | None) -> tuple[dict, dict, np.dtype]:
+    """Run the cells that are given before an exercise; return their namespace, its data, and the default dtype."""
+    nb, namespace = exercises.pristine(path), {"__name__": "__main__", "display": print}
+    owner = exercises.owners(nb)
+    for cell in nb.cells:
+        if cell.cell_type == "code" and owner[cell.id] == exercise is not None:
+            break
+        if cell.cell_type == "code" and not owner[cell.id] and "nbval-skip" not in cell.metadata.get("tags", ()):
+            exec(compile(cell.source, cell.id, "exec"), namespace)
+    data = {name: x for name, x in namespace.items() if name != "__builtins__" and copyable(x)}
+    return namespace, data, mg.get_default_dtype()
+
+
+def copyable(x: object) -> bool:
+    """Whether it can be copied; a module, an open file or a node of a graph is shared."""
+    try:
+        return copy.deepcopy(x) is not None
+    except Exception:
+        return False
+
+
+def run(path: Path, nb: nbformat.NotebookNode, exercise: str, answer: str | None = None) -> None:
+    """Run one exercise alone in this process: the given cells before it, its answer (or another), its checks.
+
+    What is given runs once for all answers; each finds copies of it, which it may change as it likes.
+    """
     import matplotlib.pyplot as plt
 
-    namespace, seen, owner = {"__name__": "__main__", "display": print}, False, exercises.owners(nb)
-    for cell in nb.cells:
-        mine = cell.cell_type == "code" and owner.get(cell.id, "") in (None, exercise)
-        if seen and not (mine and owner[cell.id]):
-            break
-        if mine and "nbval-skip" not in cell.metadata.get("tags", ()):
-            given = cell.source if answer is None or not exercises.label(cell.source) else answer
-            exec(compile(given, cell.id, "exec"), namespace)
-            seen = bool(owner[cell.id])
-    plt.close("all")
+    namespace, data, dtype = given(path, exercise)
+    mg.set_default_dtype(dtype)
+    before, owner = dict(namespace), exercises.owners(nb)
+    namespace.update(copy.deepcopy(data))
+    try:
+        for cell in nb.cells:
+            if cell.cell_type == "code" and owner.get(cell.id) == exercise:
+                source = answer if answer is not None and exercises.label(cell.source) else cell.source
+                exec(compile(source, cell.id, "exec"), namespace)
+    finally:
+        namespace.clear()
+        namespace.update(before)
+        plt.close("all")
+
+
+def names(sources: list[str]) -> tuple[set[str], set[str]]:
+    """Return the names that cells define at their top level, and all that they use anywhere."""
+    tables = [symtable.symtable(source, "cell", "exec") for source in sources]
+    defined = {s.get_name() for table in tables for s in table.get_symbols() if s.is_assigned() or s.is_imported()}
+    inner = lambda table: [table, *(t for child in table.get_children() for t in inner(child))]
+    used = {
+        s.get_name()
+        for top in tables
+        for table in inner(top)
+        for s in table.get_symbols()
+        if s.is_referenced() and (s.is_global() or table is top)
+    }
+    return defined, used
 
 
 EXERCISES = [pytest.param(path, exercise, id=exercise) for path in SOLUTIONS.values() for exercise in labels(path)]
@@ -68,21 +117,29 @@ def test_student_notebooks_are_what_the_solutions_say():
 @quiet
 @each_chapter
 def test_given_cells_need_no_answer(solution):
-    run(exercises.pristine(solution), None)
+    given(solution, None)
 
 
-@quiet
 @each_exercise
-def test_solution_passes_alone(solution, exercise, capsys):
-    run(nbformat.read(solution, as_version=4), exercise)
-    assert capsys.readouterr().out.endswith(f"Exercise {exercise}: correct.\n")
+def test_an_answer_needs_no_other(solution, exercise):
+    """By its names: that it is right is seen when the whole notebook runs, in test_notebooks."""
+    nb = nbformat.read(solution, as_version=4)
+    owner, sources = exercises.owners(nb), {}
+    for cell in nb.cells:
+        if cell.cell_type == "code" and cell.id in owner:
+            sources.setdefault(owner[cell.id], []).append(re.sub(r"(?m)^%.*", "", cell.source))
+    mine, used = names(sources[exercise])
+    others = set().union(*(names(cells)[0] for key, cells in sources.items() if key not in (exercise, None)))
+    assert not used & others - mine - names(sources.get(None, []))[0]
+    printed = [o.get("text", "") for c in nb.cells if owner.get(c.id) == exercise for o in c.get("outputs", [])]
+    assert "".join(printed).endswith(f"Exercise {exercise}: correct.\n")
 
 
 @quiet
 @each_exercise
 def test_stub_fails(solution, exercise):
     with pytest.raises((CheckFailed, NotImplementedError)):
-        run(exercises.pristine(solution), exercise)
+        run(solution, exercises.pristine(solution), exercise)
 
 
 @quiet
@@ -90,7 +147,7 @@ def test_stub_fails(solution, exercise):
 def test_misconception_gets_its_hint(solution, wrong):
     assert wrong.exercise in labels(solution), f"there is no exercise {wrong.exercise}"
     with pytest.raises(CheckFailed) as failed:
-        run(nbformat.read(solution, as_version=4), wrong.exercise, wrong.code)
+        run(solution, nbformat.read(solution, as_version=4), wrong.exercise, wrong.code)
     assert wrong.hint in str(failed.value)
 
 
@@ -101,9 +158,14 @@ def test_exercise_has_two_misconceptions(solution, exercise):
 
 
 @each_chapter
-def test_grader_accepts_the_solutions(solution):
-    report = exercises.grade(solution, solution)
-    assert report.right, str(report)
+def test_the_grader_runs_a_solution_as_it_is(solution):
+    """So that it finds right what runs in test_notebooks."""
+    given, nb = (nbformat.read(solution, as_version=4) for _ in range(2))
+    merged = exercises.pristine(solution)
+    assert exercises._merge(merged, solution) == []
+    kept = exercises.owners(nb)
+    code = lambda nb: [cell.source for cell in nb.cells if cell.cell_type == "code" and cell.id in kept]
+    assert code(merged) == code(given)
 
 
 @each_chapter

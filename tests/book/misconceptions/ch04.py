@@ -184,6 +184,9 @@ MISCONCEPTIONS: list[Misconception] = [
     Misconception("4.7", "averages over all bits", experiment("slice(None)"), "predictable bits only"),
     Misconception("4.7", "phase off by one", experiment("np.arange(2999) % 3 == 2"), "bit k + 1"),
     Misconception(
-        "4.7", "same seed every time", experiment("np.arange(1, 3000) % 3 == 2", seed="0"), "default_rng(seed)"
+        "4.7",
+        "same seed every time",
+        experiment("np.arange(1, 3000) % 3 == 2", seed="0", updates=3),
+        "default_rng(seed)",
     ),
 ]
