@@ -1,6 +1,7 @@
 import io
 import itertools
 
+import numpy as np
 import pytest
 
 mpl = pytest.importorskip("matplotlib")
@@ -121,7 +122,7 @@ def dashed(ax):
     return [arrow for arrow in arrows(ax) if arrow.get_linestyle() not in ("-", "solid")]
 
 
-@pytest.mark.parametrize("spec", CELLS)
+@pytest.mark.parametrize("spec", ["1997", "peephole", "NIG", "CIFG"])  # those with another drawing
 def test_each_stage_of_the_lstm_holds_the_earlier_ones_at_the_same_places_in_grey(spec):
     stages = [lstm(spec, stage)[1] for stage in figures.LSTM_STAGES]
     for ax in stages:
@@ -135,7 +136,7 @@ def test_each_stage_of_the_lstm_holds_the_earlier_ones_at_the_same_places_in_gre
         for one, other in zip(arrows(earlier), arrows(later), strict=False):
             assert one.get_linestyle() == other.get_linestyle()
             # An arrow's ends move with its line width, by less than a point.
-            assert one.get_path().vertices[:3] == pytest.approx(other.get_path().vertices[:3], abs=0.03)
+            assert np.allclose(one.get_path().vertices[:3], other.get_path().vertices[:3], rtol=0, atol=0.03)
 
 
 def test_the_stages_of_the_lstm_bring_gates_input_cell_and_state():

@@ -23,7 +23,7 @@ from unrolled.site import chapters
 
 pytestmark = pytest.mark.xdist_group("site")
 each_figure = pytest.mark.parametrize("name", FIGURES)
-SETTINGS = range(20)
+SETTINGS = range(8)
 
 
 @pytest.fixture(scope="module")
