@@ -91,10 +91,20 @@ def check(number: str, files: tuple[Path, ...]) -> None:
         if made:
             click.echo(f"{os.path.relpath(path)} is new: your own copy. Answer there, then run this command again.")
             return
-    click.echo(f"Exercises in {os.path.relpath(path)}\n")
+    say(f"Exercises in {os.path.relpath(path)}\n")
     report = exercises.grade(path, solution)
-    click.echo(report)
+    say(str(report))
+    if not files:
+        exercises.remember(root, solution, report)
     sys.exit(not report.right)
+
+
+@main.command()
+def progress() -> None:
+    """List the chapters, and what was right in your notebooks under work/ when they were last checked."""
+    from unrolled import exercises
+
+    click.echo("\n".join(exercises.progress(checkout())))
 
 
 def _check_many(files: tuple[Path, ...], solution: Path) -> bool:
@@ -108,8 +118,16 @@ def _check_many(files: tuple[Path, ...], solution: Path) -> bool:
             line = exercises.grade(file, solution).summary()
         except UnrolledError as error:
             failed, line = True, f"not graded: {str(error).removeprefix(f'{file}: ')}"
-        click.echo(f"{file!s:<{width}}  {line}")
+        except Exception as error:  # whatever one notebook holds, the others get their lines
+            failed, line = True, f"not graded: {type(error).__name__}: {error}"
+        say(f"{file!s:<{width}}  {' '.join(line.split())}")
     return failed
+
+
+def say(text: str) -> None:
+    """Print text that may hold what the terminal's encoding lacks, or a file's name that is no text."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
 @main.command()

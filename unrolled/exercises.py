@@ -8,6 +8,7 @@ Cells tagged `solution` explain; students do not get them. All other code is giv
 import copy
 import json
 import re
+import symtable
 import tempfile
 import textwrap
 import time
@@ -19,11 +20,29 @@ import nbformat
 from nbformat import NotebookNode
 
 from unrolled import UnrolledError
-from unrolled.notebooks import NotebookError, Outcome, name, normalise, store, verify
+from unrolled.notebooks import NotebookError, Outcome, name, normalise, store, verify, write
 
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 STUB = ("# YOUR CODE HERE", "raise NotImplementedError")
-CELL_TIMEOUT = 60  # seconds
+LIMIT = 180  # seconds of the processor's time that a cell may take: a right answer takes less on a slow machine
+WAIT = 1800  # seconds on the clock, for a cell that waits instead of computing
+# Run before the first cell: a loop without end is stopped by the time that it computes, however busy the machine is.
+LIMITER = """\
+def limiter():
+    import signal
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    if hasattr(signal, "setitimer"):  # not on Windows
+        signal.signal(signal.SIGPROF, stop)
+        events, start = get_ipython().events, lambda info: signal.setitimer(signal.ITIMER_PROF, LIMIT, 1)
+        events.register("pre_run_cell", start)
+        events.register("post_run_cell", lambda result: signal.setitimer(signal.ITIMER_PROF, 0))
+
+
+limiter()
+del limiter"""
 
 _LABEL = re.compile(r"\s*#\s*EXERCISE\s+(\d+\.\d+)\b")
 _ARROW = re.compile(r"^-*>\s*(\d+) ?(.*)$", re.MULTILINE)  # the line IPython points at
@@ -207,37 +226,62 @@ def working_copy(root: Path, solution: Path) -> tuple[Path, bool]:
     return path, not path.exists() and store(path, pristine(solution))
 
 
+def remember(root: Path, solution: Path, report: Report) -> None:
+    """Keep what was found in a student's own notebook, for `progress`."""
+    found = _remembered(root) | {solution.stem: {result.exercise: result.status for result in report.results}}
+    write(root / "work/progress.json", json.dumps(found, indent=1, sort_keys=True) + "\n")
+
+
+def _remembered(root: Path) -> dict[str, dict[str, str]]:
+    path = root / "work/progress.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    except ValueError as error:
+        raise DamagedNotebook(f"{path}: cannot be read ({error}); delete it, and check your chapters again.") from None
+
+
+def progress(root: Path) -> list[str]:
+    """Return a line for each chapter: what was right when it was last checked."""
+    found, lines = _remembered(root), []
+    for solution in sorted((root / "book/solutions").glob("[0-9][0-9]-*.ipynb")):
+        statuses = found.get(solution.stem, {})
+        results = tuple(Result(exercise, status) for exercise, status in statuses.items())
+        begun = "begun, not checked yet" if (root / "work" / solution.name).exists() else "not begun"
+        lines.append(f"{solution.stem:<20} {Report(solution, results, (), 0).summary() if results else begun}")
+    return lines
+
+
 def grade(path: Path, solution: Path) -> Report:
     """Grade the answers in the notebook at `path` by the checks of the solution notebook's exercises."""
     start = time.perf_counter()
     nb = pristine(solution)
     given, notes = copy.deepcopy(nb), _merge(nb, path)
     with tempfile.TemporaryDirectory() as folder:
-        merged = Path(folder) / "answers.ipynb"
-        nbformat.write(nb, merged)
-        outcomes = verify(merged, lax=True, timeout=CELL_TIMEOUT)
+        merged, run = Path(folder) / "answers.ipynb", copy.deepcopy(nb)
+        run.cells.insert(0, nbformat.v4.new_code_cell(LIMITER.replace("LIMIT", str(LIMIT))))
+        nbformat.write(run, merged)
+        outcomes = verify(merged, lax=True, timeout=WAIT)
     owner = owners(given)
     results = []
     for stub, cell in zip(given.cells, nb.cells, strict=True):
         if exercise := cell.cell_type == "code" and label(stub.source):
             found = [outcomes[key] for key, value in owner.items() if value == exercise]
-            results.append(_judge(exercise, cell.source, stub.source, found))
+            results.append(_judge(exercise, cell.source, stub, found))
     return Report(path, tuple(results), tuple(notes), time.perf_counter() - start)
 
 
 def _merge(nb: NotebookNode, path: Path) -> list[str]:
     """Put the student's answers into the pristine notebook; return a note for every given cell that was changed."""
     submitted = _read(path)
-    by_label = {label(source): source for _, source in submitted}
-    by_id = {key: source for key, source in submitted if key}
+    by_label = {label(source) for _, source in submitted}
     sources = {source.strip() for _, source in submitted}
     owner, notes, answered = owners(nb), [], 0
+    given = {cell.source.strip() for cell in nb.cells if cell.cell_type == "code"}
     for cell in nb.cells:
         if cell.cell_type != "code":
             continue
         if exercise := label(cell.source):
-            # Some editors drop the ids; the first line is then what is left to go by.
-            source = by_id.get(cell.id, by_label.get(exercise))
+            source = _answer(exercise, cell, submitted, given)
             answered += source is not None
             cell.source = "# MISSING" if source is None else source
         elif cell.source.strip() not in sources:
@@ -253,11 +297,48 @@ def _merge(nb: NotebookNode, path: Path) -> list[str]:
     return notes
 
 
+def _answer(exercise: str, stub: NotebookNode, submitted: list[tuple[str | None, str]], given: set[str]) -> str | None:
+    """Return the answer to an exercise, or None where its cell is gone.
+
+    Its cell is known by its first line, wherever it stands, or by its id; a copy that is answered counts more than a
+    stub that was left. Cells of the student's own that follow it go with it if they go on with its last function, or
+    define what the stub names and the cell does not.
+    """
+    mine = [k for k, (key, source) in enumerate(submitted) if label(source) == exercise or key == stub.id]
+    if not mine:
+        return None
+    ids, texts = zip(*submitted, strict=True)
+    at = max(mine, key=lambda k: (not _unanswered(texts[k], stub), label(texts[k]) is not None, ids[k] == stub.id, k))
+    answer, wanted = texts[at], _defined(stub.source)
+    for source in texts[at + 1 :]:
+        if label(source) or source.strip() in given:
+            break
+        if source[:1].isspace() or (wanted - _defined(answer)) & _defined(source):
+            answer = f"{answer}\n{source}"
+    return answer
+
+
+def _unanswered(answer: str, stub: NotebookNode) -> bool:
+    """Whether an answer is the stub as it was given, but for spaces and comments."""
+    code = lambda source: [line.split("#")[0].rstrip() for line in source.splitlines() if line.split("#")[0].strip()]
+    return code(answer) == code(stub.source)
+
+
+def _defined(source: str) -> set[str]:
+    """Return the names that a cell defines; none where it is no Python."""
+    try:
+        table = symtable.symtable(source, "cell", "exec")
+    except SyntaxError:
+        return set()
+    return {symbol.get_name() for symbol in table.get_symbols() if symbol.is_assigned()}
+
+
 def _read(path: Path) -> list[tuple[str | None, str]]:
     """Return id and source of each code cell; plain JSON, so that a small flaw elsewhere costs no one their grade."""
     try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        return [(cell.get("id"), "".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
+        cells = json.loads(path.read_text(encoding="utf-8-sig"))["cells"]
+        plain = lambda source: "".join(source).replace("\r\n", "\n").encode("utf-8", "replace").decode("utf-8")
+        return [(cell.get("id"), plain(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
     except OSError as error:
         raise DamagedNotebook(f"{path}: cannot be opened ({error.strerror}). Check the name.") from None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -267,16 +348,20 @@ def _read(path: Path) -> list[tuple[str | None, str]]:
         ) from None
 
 
-def _judge(exercise: str, answer: str, stub: str, outcomes: list[Outcome]) -> Result:
+def _judge(exercise: str, answer: str, stub: NotebookNode, outcomes: list[Outcome]) -> Result:
     failed = next((outcome for outcome in outcomes if outcome.text), None)
     if answer == "# MISSING":
         return Result(
             exercise, "not answered yet", f"Its answer cell is missing; it starts with '# EXERCISE {exercise}'."
         )
+    if _unanswered(answer, stub) or (failed and failed.error == "NotImplementedError" and STUB[1] in answer):
+        return Result(exercise, "not answered yet")
+    if failed is None and f"Exercise {exercise}: correct." not in outcomes[-1].printed:
+        return Result(
+            exercise, "to fix", "Its check did not speak: does an answer replace the checks, or what they use?"
+        )
     if failed is None:
         return Result(exercise, "right")
-    if answer.strip() == stub.strip() or (failed.error == "NotImplementedError" and STUB[1] in answer):
-        return Result(exercise, "not answered yet")
     hint = _explain(failed, answer)
     warnings = dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings)
     return Result(exercise, "to fix", "\n".join([hint, *(f"On the way: {warning}" for warning in warnings)]))
@@ -287,7 +372,7 @@ def _explain(failed: Outcome, answer: str) -> str:
     if failed.error == "CheckFailed":
         return failed.message
     if failed.error == "KeyboardInterrupt":
-        return f"It did not finish within {CELL_TIMEOUT} seconds; does a loop never end?{line}"
+        return f"It did not finish within {LIMIT} seconds of the processor's time; does a loop never end?{line}"
     if not failed.error:
         return "The kernel stopped here or at an exercise before: does an answer end Python, or use up the memory?"
     text = f"Your code raises {failed.error}: {_SYNTAX.sub('', failed.message)}{line}."

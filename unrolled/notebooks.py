@@ -85,7 +85,11 @@ def name(cell: NotebookNode) -> str:
 
 def store(path: Path, nb: NotebookNode) -> bool:
     """Write the notebook whole or not at all; return whether the file changed."""
-    text = nbformat.writes(nb) + "\n"
+    return write(path, nbformat.writes(nb) + "\n")
+
+
+def write(path: Path, text: str) -> bool:
+    """Write a text file whole or not at all; return whether it changed."""
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -207,6 +211,7 @@ class Outcome:
     error: str = ""  # the exception's type, where one was raised
     message: str = ""
     traceback: str = ""
+    printed: str = ""
     warnings: tuple[str, ...] = ()
 
 
@@ -243,13 +248,17 @@ class _Recorder:
         if call.when == "call" or (call.when == "setup" and call.excinfo):
             outputs = item.test_outputs or []
             error = next((o for o in outputs if o.output_type == "error"), {})
-            stderr = "".join(o.text for o in outputs if o.output_type == "stream" and o.name == "stderr")
+            stdout, stderr = (
+                "".join(o.text for o in outputs if o.output_type == "stream" and o.name == name)
+                for name in ("stdout", "stderr")
+            )
             skipped = call.excinfo is not None and call.excinfo.errisinstance(pytest.skip.Exception)
             self.outcomes[item.cell.id] = Outcome(
                 text="" if call.excinfo is None or skipped else _COLOURS.sub("", str(item.repr_failure(call.excinfo))),
                 error=error.get("ename", ""),
                 message=error.get("evalue", ""),
                 traceback=_COLOURS.sub("", "\n".join(error.get("traceback", []))),
+                printed=stdout,
                 warnings=tuple(re.findall(r"\w+Warning: .*", stderr)),
             )
         return report

@@ -1,5 +1,6 @@
 """The `unrolled` command as its users meet it: output, exit codes, errors that say what to do."""
 
+import os
 import subprocess
 import sys
 
@@ -38,6 +39,28 @@ def test_check_makes_a_working_copy_first_and_grades_it_then(checkout):
     assert "  4.1   right\n  4.2   right\n\n2 of 2 right" in result.output
 
 
+def test_progress_is_what_the_last_checks_found(checkout):
+    nbformat.write(solution(), checkout / "book/solutions/05-other.ipynb")
+    assert unrolled("progress").output.splitlines() == [
+        "04-small             not begun",
+        "05-other             not begun",
+    ]
+    unrolled("check", "4")
+    assert unrolled("progress").output.splitlines()[0] == "04-small             begun, not checked yet"
+    unrolled("check", "4")
+    assert "0 of 2 right; not answered yet: 4.1, 4.2" in unrolled("progress").output
+    nbformat.write(solution(), checkout / "work/04-small.ipynb")
+    unrolled("check", "4")
+    unrolled("check", "4", "../book/solutions/04-small.ipynb")  # a file of someone else's is not remembered
+    assert unrolled("progress").output.splitlines() == [
+        "04-small             2 of 2 right",
+        "05-other             not begun",
+    ]
+    (checkout / "work/progress.json").write_text("{")
+    result = unrolled("progress")
+    assert result.exit_code == 1 and "delete it, and check your chapters again" in result.output
+
+
 def test_check_of_one_file_fails_unless_all_is_right(checkout):
     nbformat.write(exercises.student(solution()), checkout / "ann.ipynb")
     result = unrolled("check", "04", str(checkout / "ann.ipynb"))
@@ -57,6 +80,29 @@ def test_check_of_a_class_gives_a_line_each_and_goes_on_after_a_damaged_file(che
         "../ann.ipynb       0 of 2 right; not answered yet: 4.1, 4.2",
         "../benedict.ipynb  2 of 2 right",
     ]
+
+
+def test_every_file_of_a_class_gets_its_line(checkout, monkeypatch):
+    """A name that is no text, a hint that the terminal cannot show, an error that nobody foresaw."""
+    names = [checkout / "ann.ipynb", checkout / os.fsdecode(b"ben\xff.ipynb"), checkout / "cy.ipynb"]
+    for name in names:
+        nbformat.write(solution(), name)
+    grade = exercises.grade
+
+    def graded(path, source):
+        if path == names[2]:
+            raise RuntimeError("Kernel died\nbefore replying: ✗")
+        return grade(path, source)
+
+    monkeypatch.setattr(exercises, "grade", graded)
+    result = CliRunner(charset="ascii").invoke(main, ["check", "04", *map(str, names)], catch_exceptions=False)
+    lines = [line.split("  ")[-1].strip() for line in result.output.splitlines()]
+    assert lines == [
+        "2 of 2 right",
+        "2 of 2 right",
+        "not graded: RuntimeError: Kernel died before replying: \\u2717",
+    ]
+    assert result.exit_code == 1 and r"ben\udcff.ipynb" in result.output
 
 
 def test_check_names_the_chapters_that_have_exercises(checkout):

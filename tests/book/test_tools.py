@@ -180,12 +180,74 @@ def test_names_from_other_cells_and_names_of_the_stub_are_told_apart(source):
 
 
 def test_a_loop_without_end_and_a_warning_are_reported(source, monkeypatch):
-    monkeypatch.setattr(exercises, "CELL_TIMEOUT", 2)
+    monkeypatch.setattr(exercises, "LIMIT", 2)
     path = submission(source, answer_1="# EXERCISE 4.1\nnp.exp(np.array(1e4))\nwhile True:\n    pass", answer_2="1 / 0")
     first, second = exercises.grade(path, source).results
-    assert first.hint.splitlines()[0].startswith("It did not finish within 2 seconds; does a loop never end?")
+    assert first.hint.splitlines()[0].startswith(
+        "It did not finish within 2 seconds of the processor's time; does a loop never end?"
+    )
     assert first.hint.splitlines()[1] == "On the way: RuntimeWarning: overflow encountered in exp"
     assert second.hint == "Your code raises ZeroDivisionError: division by zero (line 1 of the cell: 1 / 0)."
+
+
+def test_a_right_answer_may_wait_longer_than_it_may_compute(source, monkeypatch):
+    monkeypatch.setattr(exercises, "LIMIT", 1)
+    answer = ANSWER_1.replace("    return", "    __import__('time').sleep(1.5)\n    return")
+    assert results(exercises.grade(submission(source, answer_1=answer), source))["4.1"] == "right"
+
+
+RIGHT = "# EXERCISE 4.1\ndef unit(W, x, b):\n    return np.tanh(W @ x + b)"
+FIRST, SECOND = "# EXERCISE 4.1\ndef unit(W, x, b):\n    y = W @ x + b", "    return np.tanh(y)"
+HELPED = "# EXERCISE 4.1\nf = np.tanh", "def unit(W, x, b):\n    return f(W @ x + b)"
+
+
+@pytest.mark.parametrize(
+    ("sources", "ids"),
+    [
+        (["stub", RIGHT], True),  # the stub left in place, the answer in a copy
+        ([RIGHT, "stub"], False),  # a stub pasted below, ids gone
+        ([RIGHT, "stub"], True),
+        (["stub", "# EXERCISE 4.1\n# mine", RIGHT], True),
+        ([FIRST, SECOND], True),  # split in two
+        ([*HELPED], True),
+        ([*HELPED, "unit(1, 2)"], False),  # what follows and defines nothing is no part of it
+        ([RIGHT.replace("\n", "\r\n")], True),
+        (["print('first')", RIGHT], True),
+    ],
+)
+def test_the_cell_that_answers_is_found(source, sources, ids):
+    path = submission(source)
+    nb = json.loads(path.read_text())
+    at = next(k for k, cell in enumerate(nb["cells"]) if cell["id"] == "answer-1")
+    stub = nb["cells"].pop(at)
+    for k, text in enumerate(sources):
+        text = stub["source"] if text == "stub" else text
+        nb["cells"].insert(at + k, {**stub, "id": "answer-1" if k == 0 else f"more-{k}", "source": text})
+    for cell in nb["cells"]:
+        cell.pop("id") if not ids else None
+    path.write_text(json.dumps(nb), encoding="utf-8-sig")
+    report = exercises.grade(path, source)
+    assert results(report)["4.1"] == "right", report.results[0].hint
+    assert report.notes == ()
+
+
+@pytest.mark.parametrize("patch", ["import unrolled.checks", "close = passed = check = lambda *a, **k: None"])
+def test_a_stub_is_never_right_and_replaced_checks_are_told(source, patch):
+    """However the checks are silenced: by their names, as here, or in their module."""
+    if patch.startswith("import"):
+        patch += "\nget_ipython().run_cell_magic = None\nclose = check = passed = print"
+    path = submission(source, answer_2=f"# EXERCISE 4.2\nchance = 0.5\n{patch}")
+    first, second = exercises.grade(path, source).results
+    assert first.status == "not answered yet"
+    assert second.status == "to fix" and "does an answer replace the checks" in second.hint
+    path = submission(source, answer_1=f"{RIGHT}\n{patch}")
+    assert exercises.grade(path, source).results[1].status == "not answered yet"
+
+
+def test_half_a_character_in_an_answer_is_graded(source):
+    path = submission(source, answer_1=RIGHT)
+    path.write_text(path.read_text().replace("4.1\\ndef", "4.1 \\ud800\\ndef"))
+    assert results(exercises.grade(path, source))["4.1"] == "right"
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"cells": [{}]}', '{"cells": 3}', "\udcff"])
