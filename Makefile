@@ -12,7 +12,7 @@ PYTEST = $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadgroup
 STARTED = started=$$(date +%s)
 ELAPSED = echo "$@: $$(( $$(date +%s) - started )) s"
 
-.PHONY: help book test quick lock execute derive check lab bench clean
+.PHONY: help book test quick test-elsewhere lock execute derive check lab bench clean
 
 help:
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/:.*## /|/' | awk -F'|' '{printf "make %-15s %s\n", $$1, $$2}'
@@ -36,6 +36,9 @@ test: $(KERNELS)  ## run every test
 
 quick: $(KERNELS)  ## run the tests that take no more than a minute together, before each commit
 	@$(STARTED); $(PYTEST) -q -m "not slow and not gpu"; status=$$?; $(ELAPSED); exit $$status
+
+test-elsewhere: $(READY)  ## run every notebook as processors of other makes would, and say what differs
+	@$(STARTED); $(BIN)/unrolled elsewhere; status=$$?; $(ELAPSED); exit $$status
 
 lock: $(READY)  ## write requirements.lock anew, with the newest versions that requirements.txt admits
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-header --upgrade requirements.txt -o requirements.lock

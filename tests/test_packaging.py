@@ -1,5 +1,6 @@
 """What the package promises to those who install it."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -7,6 +8,7 @@ from importlib.metadata import entry_points, metadata
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,6 +51,18 @@ def test_the_lock_holds_a_version_within_every_bound():
     assert len(loose) == len(requirements("requirements.txt"))
     wrong = [str(line) for line in loose if versions[line.name] not in line.specifier]
     assert not wrong, f"run: make lock  (requirements.lock leaves the bounds of {wrong})"
+
+
+def test_the_hosted_tests_cover_makes_pythons_and_versions():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text("utf8"))["jobs"]
+    matrix = jobs["machines"]["strategy"]["matrix"]
+    assert {name.split("-")[0] for name in matrix["machine"]} == {"ubuntu", "macos", "windows"}
+    assert any(name.endswith("arm") for name in matrix["machine"])
+    oldest = re.search(r"[\d.]+", PROJECT["requires-python"])[0]
+    assert matrix["python"][0] == oldest and len(matrix["python"]) >= 4
+    assert {"highest", "lowest-direct"} <= {*matrix["versions"], *(more["versions"] for more in matrix["include"])}
+    assert any("test-elsewhere" in step.get("run", "") for step in jobs["elsewhere"]["steps"])
+    assert any(step.get("run") == ".ci/run" for step in jobs["test"]["steps"])
 
 
 @pytest.mark.parametrize("command", [("check",), ("format", "--check")], ids=lambda command: command[0])

@@ -131,6 +131,27 @@ def say(text: str) -> None:
 
 
 @main.command()
+@click.argument("names", nargs=-1)
+@click.option("--processor", "processors", multiple=True, help="By default every one that this processor can play.")
+@click.option("--jobs", type=click.IntRange(1), help="Notebooks at a time; by default one for each core.")
+def elsewhere(names: tuple[str, ...], processors: tuple[str, ...], jobs: int | None) -> None:
+    """Run the notebooks whose path contains one of NAMES as processors of other makes would; say what differs."""
+    from unrolled import elsewhere
+
+    processors = list(processors or elsewhere.playable())
+    left_out = [key for key in elsewhere.PROCESSORS if key not in elsewhere.playable()]
+    failed, folder = 0, checkout() / "_build/elsewhere"
+    for key, path, differs in elsewhere.run(elsewhere.notebooks(names), processors, jobs or os.cpu_count(), folder):
+        failed += bool(differs)
+        for cell, text in differs.items():
+            say(f"{key}: {os.path.relpath(path)}: {cell}\n{text}\n")
+    click.echo(
+        f"{', '.join(processors)}: {failed} notebooks differ." + f" Not playable here: {left_out}" * bool(left_out)
+    )
+    sys.exit(bool(failed))
+
+
+@main.command()
 @click.argument("name", required=False)
 @click.option("--jobs", type=click.IntRange(1), help="Trials at a time; by default one for each core.")
 def experiment(name: str | None, jobs: int | None) -> None:

@@ -13,11 +13,19 @@ import operator
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import intrinsic, lower_builtin, models, overload, register_model, type_callable
 
-FEATURES = llvm.get_host_cpu_features()
+
+def features() -> dict[str, bool]:
+    """Return what the processor has, or what NUMBA_CPU_FEATURES says that it has: "+avx2,-avx512f"."""
+    if not config.CPU_FEATURES:
+        return llvm.get_host_cpu_features()
+    return {entry[1:]: entry[0] == "+" for entry in config.CPU_FEATURES.split(",")}
+
+
+FEATURES = features()
 BYTES = 64 if FEATURES.get("avx512f") else 32 if FEATURES.get("avx2") else 16  # of a register
 ROWS = 3 if BYTES == 32 else 6  # of a tile: with COLUMNS sums each, they fill the 16 registers of AVX2 or the 32 others
 COLUMNS = 4
