@@ -15,6 +15,7 @@ from minigrad.ops import (
     argmax,
     binary_cross_entropy_with_logits,
     broadcast_to,
+    cat,
     clip,
     concatenate,
     cos,
@@ -71,6 +72,7 @@ from minigrad.ops import (
     where,
 )
 from minigrad.tensor import Tensor
+from minigrad.torch_names import MODULE, missing
 from minigrad.value import Value
 
 __all__ = [
@@ -81,6 +83,7 @@ __all__ = [
     "argmax",
     "binary_cross_entropy_with_logits",
     "broadcast_to",
+    "cat",
     "clip",
     "concatenate",
     "cos",
@@ -153,3 +156,7 @@ __all__ = [
     "where",
 ]
 __version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> object:
+    raise missing("minigrad", MODULE, name)

@@ -177,7 +177,7 @@ def op(
                 except AttributeError as error:  # a list has no .sum
                     raise DTypeError(f"{this.name}: takes Tensors, arrays and numbers ({error})") from error
             if defaults:
-                static = defaults | static
+                static = defaults | (renamed(static) if "dim" in static or "keepdim" in static else static)
             raw = kind.lower(this, operands)
             try:
                 y = forward(*raw, **static)
@@ -201,6 +201,13 @@ def op(
         return apply
 
     return declare
+
+
+def renamed(static: dict) -> dict:
+    """Return keyword arguments with NumPy's names in place of PyTorch's `dim` and `keepdim`."""
+    torchs = {"dim": "axis", "keepdim": "keepdims"}
+    ours = {key: x for key, x in static.items() if key not in torchs}
+    return ours | {torchs[key]: x for key, x in static.items() if key in torchs}
 
 
 elementwise = functools.partial(op, elementwise=True)

@@ -615,6 +615,11 @@ def concatenate(xs: Sequence, axis: int = 0) -> object:
     return _concatenate(*some("concatenate", xs), axis=axis)
 
 
+def cat(xs: Sequence, dim: int = 0) -> object:
+    """Return the arrays of a sequence joined along an existing axis: PyTorch's name for concatenate."""
+    return concatenate(xs, dim)
+
+
 def some(name, xs):
     """Return the arrays of a sequence; refuse an empty one, and make arrays of plain numbers and lists."""
     if not len(xs):

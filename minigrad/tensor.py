@@ -1,7 +1,10 @@
 """Tensor: a node that holds an array, with NumPy's methods and PyTorch's names for gradients."""
 
 import inspect
+import math
+import sys
 from collections.abc import Iterator, Sequence
+from types import ModuleType
 
 import numpy as np
 
@@ -9,6 +12,7 @@ from minigrad import backend, cuda, graph, ops
 from minigrad.errors import DeviceError, DTypeError, GraphError, OutOfRangeError, ShapeError
 from minigrad.op import Op
 from minigrad.ops import Operand
+from minigrad.torch_names import TENSOR, missing
 
 
 class Tensor(Operand):
@@ -177,13 +181,13 @@ class Tensor(Operand):
             return ops.astype(self, dtype=np.dtype(dtype))
         return Tensor(self.data, dtype)
 
-    def sum(self, axis: int | tuple | None = None, keepdims: bool = False) -> "Tensor":
+    def sum(self, axis: int | tuple | None = None, keepdims: bool = False, **torchs: object) -> "Tensor":
         """Return the sum over `axis`."""
-        return ops.sum(self, axis=axis, keepdims=keepdims)
+        return ops.sum(self, axis=axis, keepdims=keepdims, **torchs)
 
-    def mean(self, axis: int | tuple | None = None, keepdims: bool = False) -> "Tensor":
+    def mean(self, axis: int | tuple | None = None, keepdims: bool = False, **torchs: object) -> "Tensor":
         """Return the mean over `axis`."""
-        return ops.mean(self, axis=axis, keepdims=keepdims)
+        return ops.mean(self, axis=axis, keepdims=keepdims, **torchs)
 
     def var(self, axis: int | tuple | None = None, *, ddof: int = 0, keepdims: bool = False) -> "Tensor":
         """Return the variance over `axis`, of n - ddof entries."""
@@ -193,17 +197,17 @@ class Tensor(Operand):
         """Return the standard deviation over `axis`, of n - ddof entries."""
         return ops.std(self, axis=axis, ddof=ddof, keepdims=keepdims)
 
-    def max(self, axis: int | tuple | None = None, keepdims: bool = False) -> "Tensor":
+    def max(self, axis: int | tuple | None = None, keepdims: bool = False, **torchs: object) -> "Tensor":
         """Return the largest entry over `axis`."""
-        return ops.max(self, axis=axis, keepdims=keepdims)
+        return ops.max(self, axis=axis, keepdims=keepdims, **torchs)
 
-    def min(self, axis: int | tuple | None = None, keepdims: bool = False) -> "Tensor":
+    def min(self, axis: int | tuple | None = None, keepdims: bool = False, **torchs: object) -> "Tensor":
         """Return the smallest entry over `axis`."""
-        return ops.min(self, axis=axis, keepdims=keepdims)
+        return ops.min(self, axis=axis, keepdims=keepdims, **torchs)
 
-    def argmax(self, axis: int | None = None, keepdims: bool = False) -> "Tensor":
+    def argmax(self, axis: int | None = None, keepdims: bool = False, **torchs: object) -> "Tensor":
         """Return where the largest entry is along `axis`."""
-        return ops.argmax(self, axis=axis, keepdims=keepdims)
+        return ops.argmax(self, axis=axis, keepdims=keepdims, **torchs)
 
     def cumsum(self, axis: int | None = None) -> "Tensor":
         """Return the running sum along `axis`."""
@@ -213,17 +217,17 @@ class Tensor(Operand):
         """Return the entries cut off below `min` and above `max`."""
         return ops.clip(self, min=min, max=max)
 
-    def softmax(self, axis: int = -1) -> "Tensor":
+    def softmax(self, axis: int = -1, **torchs: object) -> "Tensor":
         """Return exp(x) / sum(exp(x)) along `axis`."""
-        return ops.softmax(self, axis=axis)
+        return ops.softmax(self, axis=axis, **torchs)
 
-    def log_softmax(self, axis: int = -1) -> "Tensor":
+    def log_softmax(self, axis: int = -1, **torchs: object) -> "Tensor":
         """Return log(softmax(x)) along `axis`."""
-        return ops.log_softmax(self, axis=axis)
+        return ops.log_softmax(self, axis=axis, **torchs)
 
-    def logsumexp(self, axis: int | tuple | None = None, keepdims: bool = False) -> "Tensor":
+    def logsumexp(self, axis: int | tuple | None = None, keepdims: bool = False, **torchs: object) -> "Tensor":
         """Return log(sum(exp(x))) over `axis`."""
-        return ops.logsumexp(self, axis=axis, keepdims=keepdims)
+        return ops.logsumexp(self, axis=axis, keepdims=keepdims, **torchs)
 
     def squeeze(self, axis: int | tuple | None = None) -> "Tensor":
         """Return the Tensor without its axes of length 1."""
@@ -245,6 +249,22 @@ class Tensor(Operand):
         """Return the Tensor with its axes reversed, or in the order given."""
         axes = axes[0] if len(axes) == 1 and isinstance(axes[0], tuple | list) else axes
         return ops.transpose(self, axes=tuple(axes) or None)
+
+    # --- PyTorch's names for the same ---
+
+    view, permute = reshape, transpose
+
+    def unsqueeze(self, dim: int) -> "Tensor":
+        """Return the Tensor with a new axis of length 1 at `dim`: NumPy's expand_dims."""
+        return ops.expand_dims(self, axis=dim)
+
+    def flatten(self, start_dim: int = 0, end_dim: int = -1) -> "Tensor":
+        """Return the Tensor with the axes from `start_dim` to `end_dim` in one."""
+        shape, first, last = self.shape or (1,), start_dim % max(self.ndim, 1), end_dim % max(self.ndim, 1)
+        return ops.reshape(self, shape=(*shape[:first], math.prod(shape[first : last + 1]), *shape[last + 1 :]))
+
+    def __getattr__(self, name: str) -> object:
+        raise missing("a Tensor", TENSOR, name)
 
     def __matmul__(self, other: object) -> "Tensor":
         return ops.matmul(self, other)
@@ -467,3 +487,14 @@ FUNCTIONS = {
     np.shape: lambda x: x.shape, np.ndim: lambda x: x.ndim,
     np.size: lambda x, axis=None: x.size if axis is None else x.shape[axis],
 }  # fmt: skip
+
+
+class Constructor(ModuleType):
+    """This module, called as PyTorch's function `tensor`: minigrad.tensor([1.0, 2.0])."""
+
+    def __call__(self, data: object, **options: object) -> Tensor:
+        """Return Tensor(data, **options)."""
+        return Tensor(data, **options)
+
+
+sys.modules[__name__].__class__ = Constructor
