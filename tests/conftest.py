@@ -15,10 +15,19 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
 ROOT = Path(__file__).resolve().parents[1]
 
 
+# Files whose tests take more than a second each, or many seconds together: left to make test.
+SLOW = """
+    book/test_notebooks book/test_exercises book/test_interactive book/test_site book/test_elsewhere book/test_tools
+    book/test_cli book/test_gpu_cells experiments/test_experiments gpu/test_gpu_kernels gpu/test_gpu_ops
+    gpu/test_gpu_training recurrent/test_cuda_kernels recurrent/test_persistent recurrent/test_widths test_benchmarks
+    test_figures test_gpu_benchmark test_nvrtc test_properties
+""".split()
+
+
 def pytest_collection_modifyitems(items):
     """The longest first: else one core runs a chapter while the others have nothing left to do."""
     for item in items:
-        if "network" in item.fixturenames:
+        if "network" in item.fixturenames or item.path.relative_to(ROOT / "tests").with_suffix("").as_posix() in SLOW:
             item.add_marker("slow")
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 

@@ -188,6 +188,7 @@ def svg(figure):
     return file.getvalue()
 
 
+@pytest.mark.slow
 def test_the_same_graph_is_the_same_picture():
     mpl.rcParams["svg.hashsalt"] = "fixed"
     assert svg(draw.graph(elman(7)).figure) == svg(draw.graph(elman(7)).figure)

@@ -256,6 +256,7 @@ def programs():
     yield lambda: (a * b + a**2).relu() / b.exp()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", ["forward only", "backward", "twice", "grad", "create_graph", "error"])
 def test_05_nothing_cyclic_is_left_behind(end):
     RNN(4, 2, rng=0, dtype="float64")(leaf(3, 4))[0].sum().backward()  # Numba leaves cycles while it loads its kernels
@@ -599,6 +600,7 @@ def test_10_a_non_scalar_root_needs_a_seed():
         (x * 2).backward(np.ones(3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("x", [Value(1.0), Tensor(1.0, requires_grad=True)], ids=["value", "tensor"])
 def test_10_a_million_nodes(x):
     length = 10**6 if isinstance(x, Value) else 10**5

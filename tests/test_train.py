@@ -228,6 +228,7 @@ def run(folder, fatal=0):
     )
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_uninterrupted_bit_for_bit(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     assert run(whole).returncode == 0

@@ -8,10 +8,7 @@ from nbformat.v4 import new_code_cell, new_notebook, new_output
 from unrolled import elsewhere
 from unrolled.cli import main
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif("sse2" not in elsewhere.host_features(), reason="plays processors of x86-64"),
-]
+pytestmark = pytest.mark.skipif("sse2" not in elsewhere.host_features(), reason="plays processors of x86-64")
 PLAYED = "from unrolled.elsewhere import played\nprint(played()['vector'], played()['dispatch'])"
 
 

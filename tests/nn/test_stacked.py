@@ -208,6 +208,7 @@ def test_dropout_with_one_layer(kind):
 # --- gradients -------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lengths", [None, [1, 3]], ids=["full", "lengths"])
 @pytest.mark.parametrize("kind", [k for k in KINDS if k != "LSTM 1997"])  # a cut gradient is no derivative
 def test_gradients_equal_central_differences(kind, lengths):

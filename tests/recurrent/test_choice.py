@@ -112,6 +112,7 @@ print(sum(len(known.signatures) for known in compiling.kernels))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", ["beside the sources", "in the user's cache", "where NUMBA_CACHE_DIR says"])
 def test_kernels_compile_at_their_first_use_once_with_one_line(on_numba, tmp_path, place):
     package = Path(minigrad.__file__).parent
@@ -138,6 +139,7 @@ def test_kernels_compile_at_their_first_use_once_with_one_line(on_numba, tmp_pat
     assert out.split() == [where, "0", "2", "2"] and err.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_kept_kernels_still_compile(on_numba, tmp_path):
     package = Path(minigrad.__file__).parent
     shutil.copytree(package, tmp_path / "minigrad", ignore=shutil.ignore_patterns("__pycache__"))

@@ -224,6 +224,7 @@ def test_a_forked_process_computes_on(on_numba, share_all, busy):
     assert train(NETS["wide"](), steps=2) == alone
 
 
+@pytest.mark.slow
 def test_a_pool_of_fresh_processes(on_numba, share_all):
     alone = train(NETS["wide"](), steps=2)
     with multiprocessing.get_context("spawn").Pool(2) as pool:
