@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from unrolled.checks import CheckFailed, check, close, passed
+from unrolled.checks.why import WHY
 
 
 class Node:
@@ -88,6 +89,10 @@ def test_a_failed_check_shows_as_one_plain_line():
     assert shown == ["Not right yet: Add the bias."]
 
 
-def test_passed_prints_one_fixed_line(capsys):
-    passed("4.2")
-    assert capsys.readouterr().out == "Exercise 4.2: correct.\n"
+def test_passed_prints_a_fixed_line_and_why(capsys):
+    passed("99.1")
+    assert capsys.readouterr().out == "Exercise 99.1: correct.\n"
+    passed("4.4")
+    assert capsys.readouterr().out.split("\n", 1)[0] == "Exercise 4.4: correct."
+    passed("4.4")
+    assert " ".join(capsys.readouterr().out.split()).endswith(WHY["4.4"])

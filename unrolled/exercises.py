@@ -361,7 +361,7 @@ def _judge(exercise: str, answer: str, stub: NotebookNode, outcomes: list[Outcom
             exercise, "to fix", "Its check did not speak: does an answer replace the checks, or what they use?"
         )
     if failed is None:
-        return Result(exercise, "right")
+        return Result(exercise, "right", " ".join(outcomes[-1].printed.split("correct.\n", 1)[-1].split()))
     hint = _explain(failed, answer)
     warnings = dict.fromkeys(warning for outcome in outcomes for warning in outcome.warnings)
     return Result(exercise, "to fix", "\n".join([hint, *(f"On the way: {warning}" for warning in warnings)]))

@@ -5,6 +5,7 @@ import functools
 import importlib
 import re
 import symtable
+import textwrap
 from pathlib import Path
 
 import nbformat
@@ -15,6 +16,7 @@ from misconceptions import Misconception
 import minigrad as mg
 from unrolled import exercises
 from unrolled.checks import CheckFailed
+from unrolled.checks.why import WHY
 
 ROOT = Path(__file__).parents[2]
 SOLUTIONS = {path.name[:2]: path for path in sorted((ROOT / "book/solutions").glob("[0-9][0-9]-*.ipynb"))}
@@ -132,7 +134,7 @@ def test_an_answer_needs_no_other(solution, exercise):
     others = set().union(*(names(cells)[0] for key, cells in sources.items() if key not in (exercise, None)))
     assert not used & others - mine - names(sources.get(None, []))[0]
     printed = [o.get("text", "") for c in nb.cells if owner.get(c.id) == exercise for o in c.get("outputs", [])]
-    assert "".join(printed).endswith(f"Exercise {exercise}: correct.\n")
+    assert "".join(printed).endswith(f"Exercise {exercise}: correct.\n{textwrap.fill(WHY[exercise], 76)}\n")
 
 
 @quiet
@@ -149,6 +151,11 @@ def test_misconception_gets_its_hint(solution, wrong):
     with pytest.raises(CheckFailed) as failed:
         run(solution, nbformat.read(solution, as_version=4), wrong.exercise, wrong.code)
     assert wrong.hint in str(failed.value)
+
+
+def test_every_exercise_says_why_in_a_sentence():
+    assert list(WHY) == [exercise for path in SOLUTIONS.values() for exercise in labels(path)]
+    assert not [why for why in WHY.values() if not why.endswith(".") or ". " in why or len(why) > 120]
 
 
 @each_exercise

@@ -1,8 +1,11 @@
 """What the exercises call: a check passes quietly or raises `CheckFailed` with a hint for the student."""
 
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
+
+from unrolled.checks.why import WHY
 
 
 class CheckFailed(Exception):
@@ -48,8 +51,10 @@ def close(
 
 
 def passed(exercise: str) -> None:
-    """Print the one line that a right answer earns."""
+    """Print what a right answer earns: that it is right, and why."""
     print(f"Exercise {exercise}: correct.")
+    if exercise in WHY:
+        print(textwrap.fill(WHY[exercise], 76))
 
 
 def _plain(value: object) -> object:
