@@ -14,10 +14,7 @@ from minigrad.errors import GraphError
 
 clock = itertools.count(1)
 leaves = threading.Lock()  # held while a gradient is added, so that several threads may sweep to one leaf
-FREED = (
-    "an earlier backward freed this part of the graph: .detach() a state that is kept from batch to batch; "
-    "to sweep the same graph twice, pass the first backward retain_graph=True"
-)
+FREED = "an earlier backward freed this graph: .detach() a state kept across batches, or pass it retain_graph=True"
 
 
 class Node:

@@ -374,7 +374,7 @@ def test_a_state_kept_across_batches_names_its_remedy():
     h = Tensor([1.0], requires_grad=True)
     y = h * 2
     y.sum().backward()
-    with pytest.raises(GraphError, match=r"\.detach\(\) a state that is kept from batch to batch"):
+    with pytest.raises(GraphError, match=r"\.detach\(\) a state kept across batches"):
         (y * 2).sum().backward()
 
 
