@@ -244,7 +244,7 @@ def clip(x, *, min=None, max=None):
         return x if max is None else SCALARS.minimum(x, float(max))
     if x.dtype.kind == "f":  # bounds are weak: they do not widen float32
         min, max = (None if bound is None else as_array(bound, x.dtype, device_of(x)) for bound in (min, max))
-    return x.clip(min, max)
+    return x.copy() if min is None and max is None else x.clip(min, max)  # NumPy 2.0 takes no two Nones
 
 
 # --- sums and shapes -------------------------------------------------------------------------------------------------

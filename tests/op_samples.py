@@ -314,7 +314,7 @@ MEANING = {
     "neg": np.negative, "exp": np.exp, "log": np.log, "sqrt": np.sqrt, "tanh": np.tanh,
     "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
     "relu": lambda x: np.where(x > 0, x, 0), "sin": np.sin, "cos": np.cos, "sign": np.sign, "abs": np.absolute,
-    "sum": np.sum, "mean": np.mean, "broadcast_to": np.broadcast_to, "reshape": np.reshape, "transpose": np.transpose,
+    "sum": np.sum, "mean": np.mean, "broadcast_to": np.broadcast_to, "reshape": lambda x, shape: np.reshape(x, shape), "transpose": np.transpose,
     "astype": np.ndarray.astype, "to": lambda x, device: x,
     "getitem": lambda x, index: x[index],
     "concatenate": lambda *xs, axis: np.concatenate(xs, axis), "stack": lambda *xs, axis: np.stack(xs, axis),

@@ -113,6 +113,7 @@ def test_numpy_functions_go_to_the_operation_of_that_meaning():
     assert (array == Tensor(array)).data.all() and (array < Tensor(array + 1)).data.all()
 
 
+NEW = np.lib.NumpyVersion(np.__version__) >= "2.1.0"  # np.clip and np.from_dlpack have taken more since
 MATRIX = np.array([[1.0, 2.0, -3.0], [0.5, 4.0, 0.25]])
 FUNCTIONS = {
     "max": lambda x: np.max(x, axis=1), "min": lambda x: np.min(x, 0, keepdims=True), "amax": lambda x: np.amax(x),
@@ -120,7 +121,7 @@ FUNCTIONS = {
     "var": lambda x: np.var(x, axis=0, ddof=1), "std": lambda x: np.std(x, keepdims=True),
     "cumsum": lambda x: np.cumsum(x, axis=1), "cumsum of all": lambda x: np.cumsum(x),
     "clip": lambda x: np.clip(x, 0, 1), "clip by names": lambda x: np.clip(x, a_min=0, a_max=None),
-    "clip by new names": lambda x: np.clip(x, min=0, max=2), "where": lambda x: np.where(x > 0, x, 0.5 * x),
+    **({"clip by new names": lambda x: np.clip(x, min=0, max=2)} if NEW else {}), "where": lambda x: np.where(x > 0, x, 0.5 * x),
     "maximum": lambda x: np.maximum(x, 0.75),
     "minimum": lambda x: np.minimum(0.75, x), "log1p": lambda x: np.log1p(x * x), "expm1": lambda x: np.expm1(x),
     "square": lambda x: np.square(x), "reshape": lambda x: np.reshape(x, (3, 2)), "ravel": lambda x: np.ravel(x),
@@ -175,7 +176,8 @@ def test_another_library_takes_the_array_through_dlpack():
         y = np.from_dlpack(x)
         assert y.dtype == array.dtype and np.array_equal(y, array) and np.shares_memory(y, x.data)
         assert x.__dlpack_device__() == (1, 0)  # the CPU
-    assert not np.shares_memory(np.from_dlpack(x, copy=True), x.data)
+    if NEW:
+        assert not np.shares_memory(np.from_dlpack(x, copy=True), x.data)
     with pytest.raises(GraphError, match="detach"):
         np.from_dlpack(Tensor([1.0], requires_grad=True))
     assert np.from_dlpack(Tensor([1.0], requires_grad=True).detach()).tolist() == [1]
