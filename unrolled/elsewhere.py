@@ -134,10 +134,10 @@ def once(path: Path, processor: Processor, kept: Path, digest: str) -> dict[str,
     """Return what differs in a notebook on a processor, by cell: kept, or found in a process of its own."""
     if kept.exists() and (found := json.loads(kept.read_text("utf8")))["digest"] == digest:
         return found["differs"]
-    done = subprocess.run(
-        [sys.executable, "-m", "unrolled.elsewhere", str(path)],
-        env=os.environ | processor.environment(), capture_output=True, text=True,
-    )  # fmt: skip
+    # Kernels of another processor are kept apart: Numba's index of a function would lose those of this one.
+    variables = os.environ | processor.environment() | {"NUMBA_CACHE_DIR": str(kept.parent / "kernels")}
+    command = [sys.executable, "-m", "unrolled.elsewhere", str(path)]
+    done = subprocess.run(command, env=variables, capture_output=True, text=True)
     if done.returncode:
         raise ElsewhereError(f"{path}: could not be run:\n{done.stderr[-2000:]}")
     found = json.loads(done.stdout.splitlines()[-1])
