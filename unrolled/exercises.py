@@ -25,7 +25,7 @@ from unrolled.notebooks import NotebookError, Outcome, name, normalise, store, v
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 STUB = ("# YOUR CODE HERE", "raise NotImplementedError")
 LIMIT = 180  # seconds of the processor's time that a cell may take: a right answer takes less on a slow machine
-WAIT = 1800  # seconds on the clock, for a cell that waits instead of computing
+WAIT = 900  # seconds on the clock, for a cell that waits instead of computing
 # Run before the first cell: a loop without end is stopped by the time that it computes, however busy the machine is.
 LIMITER = """\
 def limiter():
@@ -235,8 +235,9 @@ def remember(root: Path, solution: Path, report: Report) -> None:
 def _remembered(root: Path) -> dict[str, dict[str, str]]:
     path = root / "work/progress.json"
     try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    except ValueError as error:
+        found = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        return {chapter: dict(statuses) for chapter, statuses in found.items()}
+    except (AttributeError, TypeError, ValueError) as error:
         raise DamagedNotebook(f"{path}: cannot be read ({error}); delete it, and check your chapters again.") from None
 
 
@@ -300,22 +301,28 @@ def _merge(nb: NotebookNode, path: Path) -> list[str]:
 def _answer(exercise: str, stub: NotebookNode, submitted: list[tuple[str | None, str]], given: set[str]) -> str | None:
     """Return the answer to an exercise, or None where its cell is gone.
 
-    Its cell is known by its first line, wherever it stands, or by its id; a copy that is answered counts more than a
-    stub that was left. Cells of the student's own that follow it go with it if they go on with its last function, or
-    define what the stub names and the cell does not.
+    Its cell is known by its first line, wherever it stands, or, where that is gone, by its id; a copy that is answered
+    counts more than a stub that was left. Cells of the student's own that follow it go with it if they go on with its
+    last function, or define what the stub names and the cell does not; a second cell of the same name likewise.
     """
-    mine = [k for k, (key, source) in enumerate(submitted) if label(source) == exercise or key == stub.id]
+    named = lambda source: label(source) in (None, exercise)
+    mine = [k for k, (key, text) in enumerate(submitted) if label(text) == exercise or (key == stub.id and named(text))]
     if not mine:
         return None
     ids, texts = zip(*submitted, strict=True)
-    at = max(mine, key=lambda k: (not _unanswered(texts[k], stub), label(texts[k]) is not None, ids[k] == stub.id, k))
+    at = max(mine, key=lambda k: (not _unanswered(texts[k], stub), label(texts[k]) is not None, ids[k] == stub.id, -k))
     answer, wanted = texts[at], _defined(stub.source)
     for source in texts[at + 1 :]:
-        if label(source) or source.strip() in given:
+        if not named(source) or source.strip() in given:
             break
-        if source[:1].isspace() or (wanted - _defined(answer)) & _defined(source):
+        if source[:1].isspace() or (wanted - _defined(answer)) & _defined(source) or _goes_on(source):
             answer = f"{answer}\n{source}"
     return answer
+
+
+def _goes_on(source: str) -> bool:
+    """Whether a cell, below its name, begins within a function: the rest of an answer that was split."""
+    return label(source) is not None and source.split("\n", 1)[-1][:1].isspace()
 
 
 def _unanswered(answer: str, stub: NotebookNode) -> bool:
@@ -371,6 +378,8 @@ def _explain(failed: Outcome, answer: str) -> str:
     line = _line(failed, answer)
     if failed.error == "CheckFailed":
         return failed.message
+    if failed.text.count("Timeout of"):
+        return f"It did not finish within {WAIT // 60} minutes: does it wait for something?{line}"
     if failed.error == "KeyboardInterrupt":
         return f"It did not finish within {LIMIT} seconds of the processor's time; does a loop never end?{line}"
     if not failed.error:

@@ -2,11 +2,13 @@
 
 import contextlib
 import copy
+import functools
 import hashlib
 import io
 import json
 import multiprocessing
 import os
+import queue
 import re
 import signal
 import tempfile
@@ -232,6 +234,19 @@ def verify(path: Path, *, lax: bool = False, timeout: float = CELL_TIMEOUT) -> d
     return recorder.outcomes
 
 
+def _await_reply(kernel: object, msg_id: str, timeout: float) -> object:
+    """Wait for a cell's end a second at a time, and no longer than the kernel lives: nbval alone would wait in one."""
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            return kernel.wait_in_one(msg_id, timeout=min(1, timeout))
+        except queue.Empty:
+            if not kernel.is_alive():
+                raise RuntimeError("the kernel is dead") from None
+            if time.monotonic() > end:
+                raise
+
+
 class _Recorder:
     """A pytest plugin that keeps nbval's findings by cell."""
 
@@ -241,6 +256,11 @@ class _Recorder:
     def pytest_itemcollected(self, item: pytest.Item) -> None:
         # nbval compares these as exact strings; a warning's text and a font's outline differ between versions.
         item.parent.skip_compare = (*item.parent.skip_compare, "stderr", "image/svg+xml")
+
+    def pytest_runtest_call(self, item: pytest.Item) -> None:
+        kernel = item.parent.kernel
+        if not hasattr(kernel, "wait_in_one"):
+            kernel.wait_in_one, kernel.await_reply = kernel.await_reply, functools.partial(_await_reply, kernel)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo) -> Iterator[None]:

@@ -59,9 +59,10 @@ def test_progress_is_what_the_last_checks_found(checkout):
         "04-small             2 of 2 right",
         "05-other             not begun",
     ]
-    (checkout / "work/progress.json").write_text("{")
-    result = unrolled("progress")
-    assert result.exit_code == 1 and "delete it, and check your chapters again" in result.output
+    for damaged in ("{", "[]", '{"04-small": 3}'):
+        (checkout / "work/progress.json").write_text(damaged)
+        result = unrolled("progress")
+        assert result.exit_code == 1 and "delete it, and check your chapters again" in result.output
 
 
 def test_check_of_one_file_fails_unless_all_is_right(checkout):

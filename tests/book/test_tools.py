@@ -10,7 +10,7 @@ import time
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook, new_output
-from solution_fixture import ANSWER_1, solution
+from solution_fixture import ANSWER_1, ANSWER_2, solution
 
 from unrolled import exercises, notebooks
 
@@ -213,6 +213,7 @@ HELPED = "# EXERCISE 4.1\nf = np.tanh", "def unit(W, x, b):\n    return f(W @ x 
         ([*HELPED, "unit(1, 2)"], False),  # what follows and defines nothing is no part of it
         ([RIGHT.replace("\n", "\r\n")], True),
         (["print('first')", RIGHT], True),
+        ([FIRST, f"# EXERCISE 4.1\n{SECOND}"], True),  # split in two, each with the name
     ],
 )
 def test_the_cell_that_answers_is_found(source, sources, ids):
@@ -229,6 +230,25 @@ def test_the_cell_that_answers_is_found(source, sources, ids):
     report = exercises.grade(path, source)
     assert results(report)["4.1"] == "right", report.results[0].hint
     assert report.notes == ()
+
+
+def test_answers_whose_texts_changed_places_are_known_by_their_names(source):
+    path = submission(source, answer_1="# EXERCISE 4.2\nchance = 0.25", answer_2=RIGHT)
+    assert results(exercises.grade(path, source)) == {"4.1": "right", "4.2": "right"}
+
+
+def test_a_kernel_that_dies_is_told_at_once(source, monkeypatch):
+    monkeypatch.setattr(exercises, "WAIT", 600)
+    path = submission(source, answer_1=RIGHT, answer_2="# EXERCISE 4.2\nimport os\nos._exit(1)")
+    first, second = exercises.grade(path, source).results
+    assert first.status == "right" and second.status == "to fix"
+    assert second.hint.startswith("The kernel stopped here")
+
+
+def test_an_answer_that_waits_is_told_apart_from_one_that_computes(source, monkeypatch):
+    monkeypatch.setattr(exercises, "WAIT", 3)
+    path = submission(source, answer_1="# EXERCISE 4.1\nimport time\ntime.sleep(1000)", answer_2=ANSWER_2)
+    assert exercises.grade(path, source).results[0].hint.startswith("It did not finish within 0 minutes: does it wait")
 
 
 @pytest.mark.parametrize("patch", ["import unrolled.checks", "close = passed = check = lambda *a, **k: None"])
