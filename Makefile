@@ -34,7 +34,7 @@ book: $(READY)  ## build the book from its stored outputs and print the page to 
 test: $(KERNELS)  ## run every test
 	@$(STARTED); $(PYTEST) --durations=10; status=$$?; $(ELAPSED); exit $$status
 
-quick: $(KERNELS)  ## run the tests that take no more than a minute together, before each commit
+quick: $(KERNELS)  ## run the tests that take a second or less each, before each commit
 	@$(STARTED); $(PYTEST) -q -m "not slow and not gpu"; status=$$?; $(ELAPSED); exit $$status
 
 test-elsewhere: $(READY)  ## run every notebook as processors of other makes would, and say what differs
